@@ -1,0 +1,243 @@
+"""A private RabbitMQ node: own name, cookie, ports, data and port mapper; the system's broker is never touched."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+from pathlib import Path
+from urllib.parse import quote
+
+import amqp
+
+from deploy.local import definitions, unprivileged
+from deploy.local.processes import Program, StartError, free_ports, port_is_free, write_private
+
+VIRTUAL_HOST = "brownpaper"
+_NODE = "brownpaper@localhost"  # alone in its name space, because its port mapper (epmd) is its own too
+_START_SECONDS = 90.0
+_STOP_SECONDS = 30.0
+_COMMAND_SECONDS = 60.0
+
+# Two schedulers, none of them waiting busily; the distribution's port on loopback only.
+_ERLANG_ARGUMENTS = (
+    "+S 2:2 +SDcpu 1:1 +SDio 4 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
+)
+
+_CONFIGURATION = """\
+listeners.tcp.local = 127.0.0.1:{port}
+loopback_users = none
+load_definitions = {definitions}
+vm_memory_high_watermark.absolute = 1GB
+disk_free_limit.absolute = 64MB
+raft.wal_max_size_bytes = 67108864
+log.file.level = warning
+log.console = false
+"""
+
+
+def find_programs() -> Path | None:
+    """The folder of RabbitMQ's own programs, not of Debian's wrapper (which changes to the user `rabbitmq`); None if there are none."""
+    if shutil.which("erl") is None:
+        return None
+    candidates = [
+        Path("/usr/lib/rabbitmq/bin"),
+        *sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin"), reverse=True),
+    ]
+    on_path = shutil.which("rabbitmq-server")
+    if on_path is not None and not Path("/usr/lib/rabbitmq").is_dir():
+        candidates.append(Path(on_path).resolve().parent)
+    return next((folder for folder in candidates if (folder / "rabbitmq-server").exists()), None)
+
+
+class PrivateBroker:
+    """One RabbitMQ node under `folder`, started as a child, with its epmd.
+
+    Ports and the administrator's password are chosen once per folder; `start` after `stop`, `kill` or a crash comes back on the same
+    data, and on the same port unless somebody else took it meanwhile. Users, virtual hosts and permissions beyond the administrator's
+    come from `extra_definitions` and are imported at every start.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        virtual_hosts: tuple[str, ...] = (VIRTUAL_HOST,),
+        extra_definitions: definitions.Definitions | None = None,
+        dies_with_parent: bool = False,
+    ) -> None:
+        self.folder = folder.resolve()
+        self._virtual_hosts = virtual_hosts
+        self._extra_definitions = extra_definitions or {}
+        self._dies_with_parent = dies_with_parent
+        self._node = Program(self.folder, "rabbitmq", log=self.folder / "rabbitmq.log")
+        self._epmd = Program(self.folder, "epmd", log=self.folder / "epmd.log")
+        self._state_file = self.folder / "broker.json"
+        self.port = self._distribution_port = self._epmd_port = 0
+        self._password = ""
+        if self._state_file.exists():
+            state = json.loads(self._state_file.read_text())
+            self.port, self._distribution_port, self._epmd_port = state["ports"]
+            self._password = state["password"]
+
+    @property
+    def pid(self) -> int | None:
+        return self._node.pid
+
+    def admin_uri(self, virtual_host: str | None = None) -> str:
+        """The administrator's AMQP URI of a virtual host (the first if none is named), with the password in it: a secret."""
+        return self.uri(definitions.ADMIN, self._password, virtual_host)
+
+    def uri(self, user: str, password: str, virtual_host: str | None = None) -> str:
+        """A user's AMQP URI: a secret."""
+        host = self._virtual_hosts[0] if virtual_host is None else virtual_host
+        return f"amqp://{quote(user, safe='')}:{quote(password, safe='')}@127.0.0.1:{self.port}/{quote(host, safe='')}"
+
+    def start(self) -> None:
+        """Start it; returns when the administrator can open a connection. Safe to repeat.
+
+        Raises StartError with the end of the log when it does not come up.
+        """
+        self.begin()
+        self.wait()
+
+    def begin(self) -> None:
+        """The first half of `start`: only begin, so that other servers can start meanwhile."""
+        programs = find_programs()
+        epmd = shutil.which("epmd")
+        if programs is None or epmd is None:
+            raise StartError("the RabbitMQ programs are not on this machine")
+        if self._node.pid is not None:
+            return
+        place = unprivileged.place_for(self.folder, "rabbitmq")
+        self._epmd.stop(signal.SIGTERM, 5)  # one that outlived its node still holds the old node's name
+        self._choose_ports()
+        self._write_configuration(place)
+        self._launch(self._epmd, place, [epmd, "-address", "127.0.0.1", "-port", str(self._epmd_port)])
+        self._epmd.wait_ready(lambda: not port_is_free(self._epmd_port), 10)
+        self._launch(self._node, place, [str(programs / "rabbitmq-server")])
+
+    def wait(self) -> None:
+        """The second half of `start`."""
+        try:
+            self._node.wait_ready(self._answers, _START_SECONDS)
+        except StartError as error:
+            place = unprivileged.place_for(self.folder, "rabbitmq")
+            raise StartError(f"{error}\n{self._server_log_tail(place)}") from None
+
+    def stop(self) -> None:
+        """End node and epmd in order. Safe to repeat."""
+        self._node.stop(signal.SIGTERM, _STOP_SECONDS)
+        self._epmd.stop(signal.SIGTERM, 5)
+
+    def kill(self) -> None:
+        """End both as a power cut would. Safe to repeat."""
+        self._node.kill()
+        self._epmd.kill()
+
+    def remove(self) -> None:
+        """End it and remove its files. Safe to repeat."""
+        self.kill()
+        unprivileged.remove(self.folder)
+
+    def import_definitions(self, document: definitions.Definitions) -> None:
+        """Add virtual hosts, users or permissions to the running node (a second or two). Raises StartError if it refuses them."""
+        programs = find_programs()
+        if programs is None:
+            raise StartError("the RabbitMQ programs are not on this machine")
+        place = unprivileged.place_for(self.folder, "rabbitmq")
+        file = place.folder / "more-definitions.json"
+        write_private(file, json.dumps(document))
+        place.give(file)
+        try:
+            command = [str(programs / "rabbitmqctl"), "--node", _NODE, "import_definitions", str(file)]
+            done = place.run(command, self._environment(place), timeout_seconds=_COMMAND_SECONDS)
+        finally:
+            file.unlink(missing_ok=True)
+        if done.returncode != 0:
+            raise StartError(f"the broker refused definitions:\n{done.stderr.strip()[-1000:]}")
+
+    def add_virtual_hosts(self, names: tuple[str, ...]) -> None:
+        """Add virtual hosts that the administrator may use. Raises StartError if the broker refuses them."""
+        document = definitions.administration(self._password, names)
+        self.import_definitions({"vhosts": document["vhosts"], "permissions": document["permissions"]})
+
+    def _launch(self, program: Program, place: unprivileged.Place, command: list[str]) -> None:
+        program.start(
+            [*place.prefix, *command],
+            self._environment(place),
+            cwd=place.folder,
+            dies_with_parent=signal.SIGTERM if self._dies_with_parent else None,
+            user=place.user,
+            group=place.group,
+        )
+
+    def _choose_ports(self) -> None:
+        ports = (self.port, self._distribution_port, self._epmd_port)
+        if all(ports) and all(port_is_free(port) for port in ports):
+            return
+        self.port, self._distribution_port, self._epmd_port = free_ports(3)
+        self._password = self._password or secrets.token_urlsafe(24)
+        ports = (self.port, self._distribution_port, self._epmd_port)
+        write_private(self._state_file, json.dumps({"ports": ports, "password": self._password}))
+
+    def _write_configuration(self, place: unprivileged.Place) -> None:
+        document = definitions.merged(definitions.administration(self._password, self._virtual_hosts), self._extra_definitions)
+        definitions_file = place.folder / "definitions.json"
+        texts = {
+            definitions_file: json.dumps(document),
+            place.folder / "rabbitmq.conf": _CONFIGURATION.format(port=self.port, definitions=definitions_file),
+            place.folder / "advanced.config": "[].\n",
+            place.folder / "enabled_plugins": "[].\n",
+        }
+        for path, text in texts.items():
+            write_private(path, text)
+            place.give(path)
+        for name in ("mnesia", "log", "home", "schema"):
+            (place.folder / name).mkdir(exist_ok=True)
+            place.give(place.folder / name)
+
+    def _environment(self, place: unprivileged.Place) -> dict[str, str]:
+        folder = place.folder
+        return {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "LC_ALL": "C.UTF-8",
+            "HOME": str(folder / "home"),  # the node's cookie
+            "RABBITMQ_NODENAME": _NODE,
+            "RABBITMQ_CONF_ENV_FILE": str(folder / "no-environment-file"),  # else the system broker's would be read
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+            "RABBITMQ_CONFIG_FILES": str(folder / "no-further-files"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_SCHEMA_DIR": str(folder / "schema"),
+            "RABBITMQ_DIST_PORT": str(self._distribution_port),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _ERLANG_ARGUMENTS,
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            # The start script replaces itself by the node: the process id we know is the node's own.
+            "detached": "1",
+        }
+
+    def _answers(self) -> bool:
+        try:
+            connection = amqp.Connection(
+                f"127.0.0.1:{self.port}",
+                userid=definitions.ADMIN,
+                password=self._password,
+                virtual_host=self._virtual_hosts[0],
+                connect_timeout=2,
+                read_timeout=5,
+            )
+            connection.connect()
+        except (OSError, amqp.AMQPError):
+            return False
+        connection.close()
+        return True
+
+    def _server_log_tail(self, place: unprivileged.Place) -> str:
+        logs = sorted((place.folder / "log").glob("*.log"))
+        return "\n".join("\n".join(log.read_text(errors="replace").splitlines()[-15:]) for log in logs)

@@ -1,0 +1,151 @@
+"""What each process of the stack is told: addresses, credentials and defaults, and for each service only what it needs."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.processes import free_ports, port_is_free, write_private
+from deploy.local.secrets_file import SecretsFile
+
+SERVICES = ("orders", "payments", "shipping", "notifications")
+
+# What anyone may point elsewhere. Given in the environment, a value wins over these and over what is generated.
+DEFAULTS: Mapping[str, str] = {
+    "LOG_LEVEL": "INFO",
+    "STOREFRONT_SOURCES": "https://www.astrojewelry.com",
+    "POLICY_VERSIONS": "2013-08-19",
+    "SHIPPING_SERVICES": "ground=ups_ground,two_day=ups_2nd_day_air,overnight=ups_next_day_air,international=ups_worldwide_saver",
+    "ACCEPT_CLEAR_PARTS_OVER_AMQP": "true",
+    "PAYPAL_CLIENT_ID": "sandbox-client",
+    "TWOCHECKOUT_MERCHANT_CODE": "SANDBOX",
+    "CARRIER_ID": "se-123890",
+    "SHIP_FROM_NAME": "Shipping Department",
+    "SHIP_FROM_COMPANY": "AstroJewelry.com",
+    "SHIP_FROM_PHONE": "+1 555-010-0199",
+    "SHIP_FROM_LINE1": "4009 Marathon Blvd",
+    "SHIP_FROM_CITY": "Austin",
+    "SHIP_FROM_REGION": "TX",
+    "SHIP_FROM_POSTAL_CODE": "78756",
+    "SHIP_FROM_COUNTRY": "US",
+    "MAIL_FROM": "AstroJewelry.com <orders@astrojewelry.example>",
+    "SHOP_NAME": "AstroJewelry.com",
+}
+_GENERATED = (
+    "STOREFRONT_TOKEN",
+    "STAFF_TOKEN",
+    "CARRIER_WEBHOOK_SECRET",
+    "PAYPAL_CLIENT_SECRET",
+    "TWOCHECKOUT_SECRET_KEY",
+    "CARRIER_API_KEY",
+)
+# Which of the above each service is told; broker, database and address come besides.
+_TOLD: Mapping[str, tuple[str, ...]] = {
+    "orders": (
+        *("STOREFRONT_SOURCES", "STOREFRONT_TOKEN", "STAFF_TOKEN", "POLICY_VERSIONS", "SHIPPING_SERVICES"),
+        "ACCEPT_CLEAR_PARTS_OVER_AMQP",
+    ),
+    "payments": (
+        *("PAYPAL_BASE_URL", "PAYPAL_CLIENT_ID", "PAYPAL_CLIENT_SECRET", "TWOCHECKOUT_BASE_URL", "TWOCHECKOUT_IDN_URL"),
+        *("TWOCHECKOUT_MERCHANT_CODE", "TWOCHECKOUT_SECRET_KEY"),
+    ),
+    "shipping": (
+        *("CARRIER_BASE_URL", "CARRIER_API_KEY", "CARRIER_ID", "SHIPPING_SERVICES", "CARRIER_WEBHOOK_SECRET", "STAFF_TOKEN"),
+        *("SHIP_FROM_NAME", "SHIP_FROM_COMPANY", "SHIP_FROM_PHONE", "SHIP_FROM_LINE1", "SHIP_FROM_CITY", "SHIP_FROM_REGION"),
+        *("SHIP_FROM_POSTAL_CODE", "SHIP_FROM_COUNTRY"),
+    ),
+    "notifications": ("SMTP_URL", "MAIL_FROM", "SHOP_NAME"),
+}
+# How an engine works; passed on where somebody sets it.
+_TUNING = (
+    *("BATCH_SIZE", "PREFETCH", "LINGER_SECONDS", "CALLS_IN_FLIGHT", "LEASE_SECONDS", "CALL_SECONDS", "SWEEP_SECONDS"),
+    *("STOP_TIMEOUT_SECONDS", "LATER_RUNGS_SECONDS"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """One outside party's stand-in: the settings that would make it needless, and what it is told."""
+
+    party: str
+    given: tuple[str, ...]
+    told: tuple[str, ...]
+    control: str
+
+
+SANDBOXES = (
+    Sandbox("paypal", ("PAYPAL_BASE_URL",), ("PAYPAL_CLIENT_ID", "PAYPAL_CLIENT_SECRET"), "PAYPAL_SANDBOX_URL"),
+    Sandbox(
+        "twocheckout",
+        ("TWOCHECKOUT_BASE_URL", "TWOCHECKOUT_IDN_URL"),
+        ("TWOCHECKOUT_MERCHANT_CODE", "TWOCHECKOUT_SECRET_KEY"),
+        "TWOCHECKOUT_SANDBOX_URL",
+    ),
+    Sandbox("carrier", ("CARRIER_BASE_URL",), ("CARRIER_API_KEY", "CARRIER_ID"), "CARRIER_SANDBOX_URL"),
+    Sandbox("mailbox", ("SMTP_URL",), (), "MAILBOX_SANDBOX_URL"),
+)
+
+
+class Configuration:
+    """Every value of one stack's folder. Secrets are made once per folder and kept there, readable by their owner only."""
+
+    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._environ = environ
+        self._secrets = SecretsFile(folder / "secrets.json")
+        self._found: dict[str, str] = {}
+
+    def __getitem__(self, name: str) -> str:
+        """Given, found at this start, default or generated, in this order. Raises KeyError for a name without any."""
+        if given := self._environ.get(name):
+            return given
+        if name in self._found:
+            return self._found[name]
+        return self._secrets.token(name) if name in _GENERATED else DEFAULTS[name]
+
+    def set(self, name: str, value: str) -> None:
+        """What a start found out: an address of a sandbox, of a server."""
+        self._found[name] = value
+
+    def given(self, name: str) -> bool:
+        return bool(self._environ.get(name))
+
+    def password(self, name: str) -> str:
+        """A password of this folder's own that nobody can give: of a broker user, of a database role."""
+        return self._secrets.token(f"password of {name}")
+
+    def addresses(self, taken: Mapping[str, str]) -> dict[str, str]:
+        """Each service's HTTP address (`127.0.0.1:20123`): given as e.g. ORDERS_HTTP_ADDRESS, else the one in `taken` while it is free,
+        else a free one."""
+        ports = iter(free_ports(len(SERVICES)))
+        found = {}
+        for service in SERVICES:
+            given = self._environ.get(f"{service.upper()}_HTTP_ADDRESS")
+            before = taken.get(service, "")
+            still_free = before and port_is_free(int(before.rpartition(":")[2]), before.rpartition(":")[0])
+            found[service] = given or (before if still_free else f"127.0.0.1:{next(ports)}")
+        return found
+
+    def of_service(self, service: str, own: Mapping[str, str]) -> dict[str, str]:
+        """The whole environment of a service: `own` (its broker, databases, address), what it is told, and nothing else of ours."""
+        environment = {name: self._environ[name] for name in ("PATH", "LANG", "TZ", *_TUNING) if name in self._environ}
+        environment |= {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "LOG_LEVEL": self["LOG_LEVEL"], **own}
+        return environment | {name: self[name] for name in _TOLD[service]}
+
+    def of_sandbox(self, sandbox: Sandbox) -> dict[str, str]:
+        """The whole environment of a sandbox."""
+        environment = {"PATH": self._environ.get("PATH", ""), "PYTHONUNBUFFERED": "1"}
+        return environment | {name: self[name] for name in sandbox.told}
+
+    def master_key_file(self, service: str) -> Path:
+        """The file with a service's master key, 32 random bytes in base64, made when missing. Each service has its own."""
+        if self.given("KEYRING_MASTER_KEY_FILE"):
+            return Path(self["KEYRING_MASTER_KEY_FILE"]).resolve()
+        path = self._folder / "keys" / f"{service}.master-key"
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            write_private(path, base64.b64encode(secrets.token_bytes(32)).decode())
+        return path

@@ -1,0 +1,166 @@
+"""A private PostgreSQL cluster: own data folder, own port on loopback, own passwords; the system's clusters are never touched."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+
+from deploy.local import unprivileged
+from deploy.local.processes import Program, StartError, free_ports, port_is_free, write_private
+
+ADMIN = "postgres"
+_START_SECONDS = 60.0
+_STOP_SECONDS = 20.0
+
+# Durability (fsync, synchronous_commit, full_page_writes) stays as PostgreSQL delivers it. The log must never hold a value: neither a
+# statement nor its parameters nor the DETAIL of an error, which names the offending row.
+SETTINGS: Mapping[str, str] = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",  # a socket's path ends at 107 bytes, and a clone may lie deeper
+    "max_connections": "100",
+    "shared_buffers": "128MB",
+    "dynamic_shared_memory_type": "posix",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_statement": "none",
+    "log_min_error_statement": "panic",
+    "log_min_duration_statement": "-1",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+    "log_error_verbosity": "terse",
+    "logging_collector": "off",
+    "cluster_name": "brownpaper",
+}
+
+
+def find_programs() -> Path | None:
+    """The folder of the newest PostgreSQL server programs on this machine: on PATH, or where Debian keeps them; None if there are none."""
+    folders = [path for path in Path("/usr/lib/postgresql").glob("*/bin") if (path / "initdb").exists()]
+    if folders:
+        return max(folders, key=lambda path: int(re.sub(r"\D", "", path.parent.name) or 0))
+    on_path = shutil.which("initdb")
+    # Debian's wrappers are links into the folder where the rest is.
+    return (
+        Path(on_path).resolve().parent if on_path and shutil.which("postgres", path=str(Path(on_path).resolve().parent)) else None
+    )
+
+
+class PrivateCluster:
+    """One PostgreSQL cluster under `folder`, started as a child and never as root.
+
+    The port and the administrator's password are chosen once per folder; `start` after `stop`, `kill` or a crash comes back on the same
+    data, and on the same port unless somebody else took it meanwhile.
+    """
+
+    def __init__(self, folder: Path, *, settings: Mapping[str, str] | None = None, dies_with_parent: bool = False) -> None:
+        self.folder = folder.resolve()
+        self.name = self.folder.name
+        self._settings = {**SETTINGS, **(settings or {})}
+        self._dies_with_parent = dies_with_parent
+        self._program = Program(self.folder, "postgres", log=self.folder / "postgres.log")
+        self._state_file = self.folder / "cluster.json"
+        self.port = 0
+        self._password = ""
+        if self._state_file.exists():
+            self._load()
+
+    @property
+    def admin_url(self) -> str:
+        """The administrator's connection URL, with the password in it: a secret."""
+        return f"postgresql://{ADMIN}:{quote(self._password, safe='')}@127.0.0.1:{self.port}/postgres"
+
+    @property
+    def pid(self) -> int | None:
+        return self._program.pid
+
+    def start(self) -> None:
+        """Start it, made first when there is no data yet; returns when it takes connections. Safe to repeat.
+
+        Raises StartError with the end of the log when it does not come up.
+        """
+        programs = find_programs()
+        if programs is None:
+            raise StartError("the PostgreSQL programs are not on this machine")
+        place = unprivileged.place_for(self.folder, "postgres")
+        data = place.folder / "data"
+        if self._program.pid is None:
+            if not self._state_file.exists():
+                self._create(programs, place, data)
+            if not port_is_free(self.port):
+                self.port = free_ports(1)[0]
+                self._save()
+            options = [
+                word for key, value in {**self._settings, "port": str(self.port)}.items() for word in ("-c", f"{key}={value}")
+            ]
+            self._program.start(
+                [*place.prefix, str(programs / "postgres"), "-D", str(data), *options],
+                _environment(place.folder),
+                cwd=place.folder,
+                dies_with_parent=signal.SIGINT if self._dies_with_parent else None,
+                user=place.user,
+                group=place.group,
+            )
+        self._program.wait_ready(self._answers, _START_SECONDS)
+
+    def stop(self) -> None:
+        """End it in order (PostgreSQL's fast shutdown). Safe to repeat."""
+        self._program.stop(signal.SIGINT, _STOP_SECONDS)
+
+    def kill(self) -> None:
+        """End it as a power cut would. Safe to repeat."""
+        self._program.kill()
+
+    def remove(self) -> None:
+        """End it and remove its files. Safe to repeat."""
+        self.kill()
+        unprivileged.remove(self.folder)
+
+    def _create(self, programs: Path, place: unprivileged.Place, data: Path) -> None:
+        shutil.rmtree(data, ignore_errors=True)  # a first start that was interrupted
+        self._password = secrets.token_urlsafe(24)
+        password_file = place.folder / "password"
+        write_private(password_file, self._password)
+        place.give(password_file)
+        try:
+            done = place.run(
+                [
+                    *(str(programs / "initdb"), "--pgdata", str(data), "--username", ADMIN, "--pwfile", str(password_file)),
+                    *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums"),
+                ],
+                _environment(place.folder),
+                timeout_seconds=_START_SECONDS,
+            )
+        finally:
+            password_file.unlink(missing_ok=True)
+        if done.returncode != 0:
+            raise StartError(f"initdb of {self.name} failed:\n{done.stderr.strip()}")
+        self.port = free_ports(1)[0]
+        self._save()
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.admin_url, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _save(self) -> None:
+        write_private(self._state_file, json.dumps({"port": self.port, "password": self._password}))
+
+    def _load(self) -> None:
+        state = json.loads(self._state_file.read_text())
+        self.port, self._password = int(state["port"]), str(state["password"])
+
+
+def _environment(home: Path) -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home), "LC_ALL": "C.UTF-8", "TZ": "UTC"}

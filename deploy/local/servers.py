@@ -1,0 +1,211 @@
+"""The two kinds of servers, found or brought: addresses given, a Docker engine, programs on the machine, the distribution's packages."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from deploy.local import broker, databases, definitions, packages, postgres
+from deploy.local.broker import PrivateBroker
+from deploy.local.containers import ComposeServers, engine_answers
+from deploy.local.postgres import PrivateCluster
+from deploy.local.processes import StartError
+
+GIVEN_AMQP = "BROWNPAPER_AMQP_URI"
+GIVEN_API = "BROWNPAPER_RABBITMQ_API_URL"
+GIVEN_DATA = "BROWNPAPER_POSTGRES_URL"
+GIVEN_KEYRING = "BROWNPAPER_KEYRING_POSTGRES_URL"
+
+_API_TIMEOUT_SECONDS = 30
+_WAYS_OUT = f"""\
+RabbitMQ and PostgreSQL are needed, and there is no way to bring them here. One of these three helps:
+  1. give addresses of servers that run: {GIVEN_AMQP}=amqp://user:password@host:5672/vhost and
+     {GIVEN_DATA}=postgresql://user:password@host:5432/postgres;
+  2. start a Docker engine with the compose plugin;
+  3. install the programs: `sudo apt-get install rabbitmq-server postgresql` (they are then run privately; the system's own
+     servers are not touched)."""
+
+
+class NoServersError(StartError):
+    """There is no way to a broker or a database server; the message names the three ways out."""
+
+
+@dataclass
+class Servers:
+    """A broker and two database servers that answer, and how to end what of them is ours."""
+
+    admin_uri: str
+    """The administrator's AMQP URI, in the virtual host that is used."""
+    data_admin_url: str
+    keyring_admin_url: str
+    own_users: bool
+    """Whether every service has a broker user of its own; else all share the one that was given."""
+    origins: dict[str, str] = field(default_factory=dict)
+    """What each server is, in words: for people."""
+    enders: list[Callable[[], None]] = field(default_factory=list)
+    removers: list[Callable[[], None]] = field(default_factory=list)
+
+    def broker_uri(self, user: str, passwords: Mapping[str, str]) -> str:
+        """A service's or the storefront's AMQP URI."""
+        if not self.own_users:
+            return self.admin_uri
+        parts = urlsplit(self.admin_uri)
+        address = parts.netloc.rpartition("@")[2]
+        return urlunsplit(parts._replace(netloc=f"{quote(user, safe='')}:{quote(passwords[user], safe='')}@{address}"))
+
+    def stop(self) -> None:
+        """End the servers that are ours. Safe to repeat."""
+        for end in self.enders:
+            end()
+
+    def remove(self) -> None:
+        """End the servers that are ours and remove their data. Safe to repeat."""
+        for remove in self.removers:
+            remove()
+
+
+def bring(
+    folder: Path,
+    passwords: Mapping[str, str],
+    environ: Mapping[str, str],
+    say: Callable[[str], None],
+    *,
+    dies_with_parent: bool = False,
+) -> Servers:
+    """Find or start what is missing and give it, answering. `passwords` holds one for each of `definitions.USERS`.
+
+    Safe to repeat: what runs already in this folder is taken as it is. Raises NoServersError where no way leads there, StartError
+    where a server does not come up.
+    """
+    given_broker, given_data = environ.get(GIVEN_AMQP), environ.get(GIVEN_DATA)
+    ours = [*([] if given_broker else ["broker"]), *([] if given_data else ["data"])]
+    if not (given_data or environ.get(GIVEN_KEYRING)):
+        ours.append("keyring")
+    servers = Servers("", "", "", own_users=True)
+    if given_broker:
+        _use_given_broker(servers, given_broker, environ.get(GIVEN_API), passwords, say)
+    if given_data:
+        servers.data_admin_url, servers.origins["databases"] = given_data, "given"
+        say("Databases: the server that was given.")
+    keyring = environ.get(GIVEN_KEYRING) or given_data
+    if keyring:
+        servers.keyring_admin_url, servers.origins["keyring"] = keyring, "given"
+    if ours:
+        if _has_private(folder) or not engine_answers():
+            _start_private(servers, folder, ours, passwords, environ, say, dies_with_parent=dies_with_parent)
+        else:
+            _start_containers(servers, folder, ours, passwords, say)
+    return servers
+
+
+def private(folder: Path) -> tuple[PrivateBroker, PrivateCluster, PrivateCluster]:
+    """The private servers of a folder, running or not."""
+    return PrivateBroker(folder / "broker"), PrivateCluster(folder / "data"), PrivateCluster(folder / "keyring")
+
+
+def apply_definitions(api_url: str, document: definitions.Definitions) -> None:
+    """Import definitions through the management HTTP API (`http://user:password@host:15672`). Safe to repeat. Raises StartError."""
+    parts = urlsplit(api_url)
+    request = urllib.request.Request(  # noqa: S310 - the address is the operator's own
+        urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], path=parts.path.rstrip("/") + "/api/definitions")),
+        data=json.dumps(document).encode(),
+        headers={
+            "Content-Type": "application/json",
+            "Authorization": "Basic "
+            + b64encode(f"{unquote(parts.username or '')}:{unquote(parts.password or '')}".encode()).decode(),
+        },
+    )
+    try:
+        urllib.request.urlopen(request, timeout=_API_TIMEOUT_SECONDS).close()  # noqa: S310 - as above
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise StartError(f"the broker's management API refused the definitions with status {error.code}") from None
+    except OSError:
+        raise StartError("the broker's management API does not answer") from None
+
+
+def _use_given_broker(
+    servers: Servers, uri: str, api_url: str | None, passwords: Mapping[str, str], say: Callable[[str], None]
+) -> None:
+    servers.admin_uri, servers.origins["broker"] = uri, "given"
+    if api_url:
+        virtual_host = unquote(urlsplit(uri).path[1:]) or "/"
+        apply_definitions(api_url, definitions.services(passwords, virtual_host))
+        say("Broker: the one that was given; each service has a user of its own there.")
+    else:
+        servers.own_users = False
+        say(f"Broker: the one that was given. All services share its credentials; with {GIVEN_API} each gets a user of its own.")
+
+
+def _has_private(folder: Path) -> bool:
+    # A folder keeps to the kind of server that holds its data.
+    return any((folder / name).is_dir() for name in ("broker", "data", "keyring"))
+
+
+def _start_containers(
+    servers: Servers, folder: Path, ours: list[str], passwords: Mapping[str, str], say: Callable[[str], None]
+) -> None:
+    say(f"Servers ({', '.join(ours)}): containers of the Docker engine.")
+    compose = ComposeServers(folder)
+    compose.start(ours)
+    servers.enders.append(compose.stop)
+    servers.removers.append(lambda: compose.stop(remove=True))
+    if "broker" in ours:
+        servers.admin_uri, servers.origins["broker"] = compose.admin_uri(), "container"
+        apply_definitions(compose.api_url(), definitions.services(passwords, broker.VIRTUAL_HOST))
+    for name, attribute in (("data", "data_admin_url"), ("keyring", "keyring_admin_url")):
+        if name in ours:
+            setattr(servers, attribute, compose.database_url(name))
+            databases.seclude(compose.database_url(name))
+            servers.origins[name] = "container"
+
+
+def _start_private(
+    servers: Servers,
+    folder: Path,
+    ours: list[str],
+    passwords: Mapping[str, str],
+    environ: Mapping[str, str],
+    say: Callable[[str], None],
+    *,
+    dies_with_parent: bool,
+) -> None:
+    missing = [
+        *(["rabbitmq-server"] if "broker" in ours and broker.find_programs() is None else []),
+        *(["postgresql"] if {"data", "keyring"} & set(ours) and postgres.find_programs() is None else []),
+    ]
+    if missing:
+        if not packages.may_install(environ):
+            raise NoServersError(_WAYS_OUT)
+        try:
+            packages.install(missing, say)
+        except StartError as error:
+            raise NoServersError(f"{error}\n\n{_WAYS_OUT}") from None
+    say(f"Servers ({', '.join(ours)}): private ones under {folder}.")
+    node = PrivateBroker(
+        folder / "broker",
+        extra_definitions=definitions.services(passwords, broker.VIRTUAL_HOST),
+        dies_with_parent=dies_with_parent,
+    )
+    if "broker" in ours:
+        servers.enders.append(node.stop)
+        servers.removers.append(node.remove)
+        node.begin()
+    for name, attribute in (("data", "data_admin_url"), ("keyring", "keyring_admin_url")):
+        if name in ours:
+            cluster = PrivateCluster(folder / name, dies_with_parent=dies_with_parent)
+            servers.enders.append(cluster.stop)
+            servers.removers.append(cluster.remove)
+            cluster.start()
+            databases.seclude(cluster.admin_url)
+            setattr(servers, attribute, cluster.admin_url)
+            servers.origins[name] = f"private, 127.0.0.1:{cluster.port}"
+    if "broker" in ours:
+        node.wait()
+        servers.admin_uri, servers.origins["broker"] = node.admin_uri(), f"private, 127.0.0.1:{node.port}"

@@ -1,0 +1,43 @@
+"""`python -m deploy.local.setup`: prepare given servers for the services, once: broker users, databases, tables, topology.
+
+Reads the administrators' addresses (`BROWNPAPER_AMQP_URI`, `BROWNPAPER_RABBITMQ_API_URL`, `BROWNPAPER_POSTGRES_URL`,
+`BROWNPAPER_KEYRING_POSTGRES_URL`) and `<USER>_PASSWORD` for the four services and the storefront. Safe to repeat.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from urllib.parse import unquote, urlsplit
+
+from deploy.local import databases, definitions
+from deploy.local.processes import StartError
+from deploy.local.servers import GIVEN_AMQP, GIVEN_API, GIVEN_DATA, GIVEN_KEYRING, apply_definitions
+from shared.delivery import topology
+
+_NEEDED = (GIVEN_AMQP, GIVEN_API, GIVEN_DATA, GIVEN_KEYRING, *(f"{user.upper()}_PASSWORD" for user in definitions.USERS))
+
+
+def main() -> None:
+    """Exits 2 naming what is missing, 1 when a server refuses."""
+    missing = [name for name in _NEEDED if not os.environ.get(name)]
+    if missing:
+        print("settings that are missing: " + ", ".join(missing), file=sys.stderr)  # noqa: T201 - a command
+        sys.exit(2)
+    passwords = {user: os.environ[f"{user.upper()}_PASSWORD"] for user in definitions.USERS}
+    amqp_uri = os.environ[GIVEN_AMQP]
+    try:
+        apply_definitions(os.environ[GIVEN_API], definitions.services(passwords, unquote(urlsplit(amqp_uri).path[1:]) or "/"))
+    except StartError as error:
+        sys.exit(str(error))
+    topology.declare(amqp_uri)
+    for service in databases.SERVICES:
+        url = databases.ensure(os.environ[GIVEN_DATA], service, passwords[service])
+        databases.migrate(url, databases.service_folders(service))
+    for service in databases.KEYRING_SERVICES:
+        url = databases.ensure(os.environ[GIVEN_KEYRING], f"{service}_keyring", passwords[service])
+        databases.migrate(url, databases.keyring_folders())
+
+
+if __name__ == "__main__":
+    main()

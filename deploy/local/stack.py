@@ -1,0 +1,286 @@
+"""The whole stack of one folder: servers, databases, topology, sandboxes and the four services as processes of their own."""
+
+from __future__ import annotations
+
+import fcntl
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from deploy.local import databases, servers, unprivileged
+from deploy.local.configuration import SANDBOXES, SERVICES, Configuration, Sandbox
+from deploy.local.containers import ComposeServers
+from deploy.local.definitions import USERS
+from deploy.local.processes import Program, StartError, write_private
+
+ROOT = Path(__file__).resolve().parents[2]
+_READY_SECONDS = 60.0
+_SANDBOX_READY_SECONDS = 20.0
+_STOP_SECONDS = 25.0
+
+
+class Stack:
+    """Brown Paper under one folder. `up` starts what is missing, `down` ends what it or an earlier run started there.
+
+    `fresh` wipes the folder (and the stack's databases on a given server) first, and everything ends with our process. `environ` stands
+    in for the environment: what it gives wins over defaults. `sandbox_arguments` go to every sandbox (`--seed 7`, `--decline 0`).
+
+    As a context manager it is taken down at the end; going in does not start it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        environ: Mapping[str, str] | None = None,
+        fresh: bool = False,
+        sandbox_arguments: Sequence[str] = (),
+    ) -> None:
+        self.folder = folder.resolve()
+        self.env: dict[str, str] = {}
+        """Everything that `<folder>/env` holds: addresses, tokens and credentials for the storefront and the crew. Filled by `up`."""
+        self._environ = dict(os.environ if environ is None else environ)
+        self._fresh = fresh
+        self._sandbox_arguments = tuple(sandbox_arguments)
+        self._programs: dict[str, Program] = {}
+        if not fresh and (self.folder / "env").exists():
+            lines = (self.folder / "env").read_text().splitlines()
+            self.env = dict(line.split("=", 1) for line in lines if "=" in line)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.down()
+
+    def up(self, progress: Callable[[str], None] = lambda _: None) -> None:
+        """Start what is missing, in order, and return when every service is ready. Safe to repeat, also after a crash or a reboot.
+
+        `progress` gets a line per step. Raises StartError where something does not come up: what was started is ended again when the
+        stack is fresh, and stays as it is otherwise, for its logs to be read and for `up` to be repeated.
+        """
+        if self._fresh:
+            self.remove()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
+        with self._one_at_a_time():
+            if all(self._program(service).pid for service in SERVICES):
+                progress("It is running already; what is missing is started.")
+            try:
+                self._up(progress)
+            except BaseException:
+                if self._fresh:
+                    self._down()
+                raise
+
+    def down(self) -> None:
+        """End services, sandboxes and servers, in this order; data, secrets and logs stay. Safe to repeat."""
+        if self.folder.exists():
+            with self._one_at_a_time():
+                self._down()
+
+    def remove(self) -> None:
+        """End everything and remove it, data and secrets too. Safe to repeat."""
+        self.down()
+        if (self.folder / "compose.env").exists():
+            ComposeServers(self.folder).stop(remove=True)
+        given = (
+            self._environ.get(servers.GIVEN_DATA),
+            self._environ.get(servers.GIVEN_KEYRING) or self._environ.get(servers.GIVEN_DATA),
+        )
+        for admin_url, names in zip(given, (SERVICES, [f"{it}_keyring" for it in databases.KEYRING_SERVICES]), strict=True):
+            if admin_url:
+                for name in names:
+                    databases.drop(admin_url, self._database(name))
+        for name in ("broker", "data", "keyring"):
+            unprivileged.remove(self.folder / name)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def restart(self, service: str) -> None:
+        """End a service in order, if it runs, and start it again with what `up` told it; returns when it is ready.
+
+        Raises StartError where it does not come up, or was never up in this folder.
+        """
+        self._program(service).stop(signal.SIGTERM, _STOP_SECONDS)
+        self._start_service(service)
+        self._wait_service(service)
+
+    def kill(self, service: str) -> None:
+        """End a service as a power cut would. Safe to repeat."""
+        self._program(service).kill()
+
+    def status(self) -> list[tuple[str, int | None, str]]:
+        """(name, process id or None, address) of everything that could run in this folder."""
+        broker, data, keyring = servers.private(self.folder)
+        rows: list[tuple[str, int | None, str]] = [
+            ("broker", broker.pid, f"127.0.0.1:{broker.port}" if broker.port else ""),
+            *((name, it.pid, f"127.0.0.1:{it.port}" if it.port else "") for name, it in (("data", data), ("keyring", keyring))),
+        ]
+        rows += [(it.party, self._program(it.party).pid, self.env.get(it.control, "")) for it in SANDBOXES]
+        rows += [(name, self._program(name).pid, self.env.get(f"{name.upper()}_HTTP_URL", "")) for name in SERVICES]
+        return rows
+
+    def _up(self, progress: Callable[[str], None]) -> None:
+        configuration = Configuration(self.folder, self._environ)
+        passwords = {user: configuration.password(f"broker user {user}") for user in USERS}
+        found = servers.bring(self.folder, passwords, self._environ, progress, dies_with_parent=self._fresh)
+        progress("Databases: one for each service, and their tables.")
+        urls = self._databases(found, configuration)
+        progress("Topology: exchanges, queues and bindings.")
+        # Imported here: it belongs to the services' plumbing, and `down` must work without it.
+        from shared.delivery import topology  # noqa: PLC0415
+
+        topology.declare(found.admin_uri)
+        environments = self._configure(found, configuration, passwords, urls, progress)
+        write_private(self.folder / "services.json", json.dumps(environments, indent=1))
+        for service in SERVICES:
+            self._start_service(service)
+        for service in SERVICES:
+            self._wait_service(service)
+            progress(f"{service.capitalize()} is ready at {self.env[f'{service.upper()}_HTTP_URL']}.")
+        write_private(self.folder / "env", "".join(f"{name}={value}\n" for name, value in self.env.items()))
+
+    def _configure(
+        self,
+        found: servers.Servers,
+        configuration: Configuration,
+        passwords: Mapping[str, str],
+        urls: Mapping[str, dict[str, str]],
+        progress: Callable[[str], None],
+    ) -> dict[str, dict[str, str]]:
+        """Fill `env`, start the sandboxes, and give each service's environment."""
+        before = self._environments()
+        running = {name: before[name]["HTTP_ADDRESS"] for name in before if self._program(name).pid}
+        free = configuration.addresses({name: told["HTTP_ADDRESS"] for name, told in before.items()})
+        addresses = free | running  # who runs keeps its address
+        env = {f"{name.upper()}_HTTP_URL": f"http://{address}" for name, address in addresses.items()}
+        env["STOREFRONT_AMQP_URI"] = found.broker_uri("storefront", passwords)
+        env |= {
+            name: configuration[name] for name in ("STOREFRONT_TOKEN", "STAFF_TOKEN", "STOREFRONT_SOURCES", "POLICY_VERSIONS")
+        }
+        env["CARRIER_WEBHOOK_URL"] = f"{env['SHIPPING_HTTP_URL']}/webhooks/carrier/{configuration['CARRIER_WEBHOOK_SECRET']}"
+        self.env = env
+        for sandbox in SANDBOXES:
+            self._sandbox(sandbox, configuration, progress)
+        for name in ("PAYPAL_BASE_URL", "TWOCHECKOUT_BASE_URL", "TWOCHECKOUT_IDN_URL", "CARRIER_BASE_URL"):
+            env[name] = configuration[name]
+        environments = {}
+        for service in SERVICES:
+            own = {"AMQP_URI": found.broker_uri(service, passwords), "HTTP_ADDRESS": addresses[service], **urls[service]}
+            if service in databases.KEYRING_SERVICES:
+                own["KEYRING_MASTER_KEY_FILE"] = str(configuration.master_key_file(service))
+            environments[service] = configuration.of_service(service, own)
+        return environments
+
+    def _databases(self, found: servers.Servers, configuration: Configuration) -> dict[str, dict[str, str]]:
+        urls: dict[str, dict[str, str]] = {}
+        for service in SERVICES:
+            name = self._database(service)
+            url = databases.ensure(found.data_admin_url, name, configuration.password(f"database {service}"))
+            databases.migrate(url, databases.service_folders(service))
+            urls[service] = {"DATABASE_URL": url}
+        for service in databases.KEYRING_SERVICES:
+            name = self._database(f"{service}_keyring")
+            url = databases.ensure(found.keyring_admin_url, name, configuration.password(f"keyring {service}"))
+            databases.migrate(url, databases.keyring_folders())
+            urls[service]["KEYRING_DATABASE_URL"] = url
+        return urls
+
+    def _database(self, name: str) -> str:
+        # The demo and a running stack may share a server that was given.
+        stack = re.sub("[^a-z0-9]+", "_", self.folder.name.lower()).strip("_")[:24]
+        return f"brownpaper_{stack}_{name}"
+
+    def _sandbox(self, sandbox: Sandbox, configuration: Configuration, progress: Callable[[str], None]) -> None:
+        """Start the stand-in of an outside party unless its address is given, and note its addresses."""
+        if configuration.given(sandbox.given[0]):
+            progress(f"{sandbox.party}: the address that was given.")
+            return
+        program = self._program(sandbox.party)
+        ready_file = self.folder / f"{sandbox.party}.ready"
+        if program.pid is None:
+            ready_file.unlink(missing_ok=True)
+            command = [
+                *(sys.executable, "-m", "deploy.sandbox", sandbox.party, "--host", "127.0.0.1", "--port", "0"),
+                *("--books", str(self.folder / "books"), "--ready-file", str(ready_file), *self._sandbox_arguments),
+                *(("--webhook-url", self.env["CARRIER_WEBHOOK_URL"]) if sandbox.party == "carrier" else ()),
+            ]
+            program.start(command, configuration.of_sandbox(sandbox), cwd=ROOT, dies_with_parent=self._dies())
+        program.wait_ready(ready_file.exists, _SANDBOX_READY_SECONDS)
+        told = json.loads(ready_file.read_text())
+        self.env[sandbox.control] = told["url"]
+        if sandbox.party == "mailbox":
+            configuration.set("SMTP_URL", told["smtp_url"])
+        elif sandbox.party == "twocheckout":
+            configuration.set("TWOCHECKOUT_BASE_URL", f"{told['url']}/rest/6.0")
+            configuration.set("TWOCHECKOUT_IDN_URL", f"{told['url']}/order/idn.php")
+        else:
+            configuration.set(sandbox.given[0], told["url"])
+        progress(f"{sandbox.party}: a sandbox at {told['url']}.")
+
+    def _start_service(self, service: str) -> None:
+        told = self._environments().get(service)
+        if told is None:
+            raise StartError(f"{service} was never started in {self.folder}: start the whole stack first")
+        command = [sys.executable, "-m", f"services.{service}"]
+        self._program(service).start(command, told, cwd=ROOT, dies_with_parent=self._dies())
+
+    def _wait_service(self, service: str) -> None:
+        address = self._environments()[service]["HTTP_ADDRESS"]
+        self._program(service).wait_ready(lambda: _is_ready(address), _READY_SECONDS)
+
+    def _environments(self) -> dict[str, dict[str, str]]:
+        path = self.folder / "services.json"
+        environments: dict[str, dict[str, str]] = json.loads(path.read_text()) if path.exists() else {}
+        return environments
+
+    def _down(self) -> None:
+        services = [self._program(service) for service in SERVICES]
+        for program in services:  # all at once: each may take its time to finish what it holds
+            if (pid := program.pid) is not None:
+                os.kill(pid, signal.SIGTERM)
+        for program in services:
+            program.stop(signal.SIGTERM, _STOP_SECONDS)
+        for sandbox in SANDBOXES:
+            self._program(sandbox.party).stop(signal.SIGTERM, _STOP_SECONDS)
+        for server in servers.private(self.folder):
+            server.stop()
+        if (self.folder / "compose.env").exists():
+            ComposeServers(self.folder).stop()
+        (self.folder / "env").unlink(missing_ok=True)
+
+    def _dies(self) -> signal.Signals | None:
+        return signal.SIGTERM if self._fresh else None
+
+    def _program(self, name: str) -> Program:
+        # One object per name and process: only it can reap the child it started.
+        if name not in self._programs:
+            self._programs[name] = Program(self.folder, name)
+        return self._programs[name]
+
+    @contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        with (self.folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _is_ready(address: str) -> bool:
+    host = urlsplit(f"//{address}")
+    connection = http.client.HTTPConnection(host.hostname or "127.0.0.1", host.port, timeout=5)
+    try:
+        connection.request("GET", "/ready")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

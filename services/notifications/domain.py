@@ -1,0 +1,119 @@
+"""What an order's customer is owed in mails, and got.
+
+Each kind is owed when its fact is heard and the contact is known, whichever comes first, and sent once:
+
+    order_confirmation ← payment authorised      shipment ← dispatched      delivery ← delivered
+
+A mail's state: owed → sending → sent, or refused by the customer's mail server.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from shared.contracts.aggregate import Aggregate, Intent
+from shared.contracts.events import MailSent, PartRefused
+from shared.contracts.values import OrderKey
+
+SEND_MAIL = "send_mail"
+
+ORDER_CONFIRMATION = "order_confirmation"
+SHIPMENT = "shipment"
+DELIVERY = "delivery"
+
+OWED, SENDING, SENT, REFUSED = "owed", "sending", "sent", "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """The customer's mail server took the mail."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotTaken:
+    """The customer's mail server will never take it; `code` says why, without an address."""
+
+    kind: str
+    code: str
+
+
+@dataclass(kw_only=True)
+class Correspondence(Aggregate):
+    """`contact` is the sealed part as it came; `order` is what the confirmation tells (lines, amounts, time)."""
+
+    key: OrderKey
+    customer_id: str = ""
+    order: dict[str, Any] | None = None
+    contact: dict[str, Any] | None = None
+    contact_refused: bool = False
+    is_cancelled: bool = False
+    tracking: dict[str, Any] | None = None
+    mails: dict[str, str] | None = None
+
+    def entrust(self, *, customer_id: str, order: dict[str, Any], contact: dict[str, Any]) -> None:
+        """The contact is known: what is owed is sent."""
+        if self.order is not None or self.contact_refused:
+            return
+        self.customer_id, self.order, self.contact = customer_id, order, contact
+        self._send_owed()
+
+    def refuse_contact(self, codes: tuple[str, ...]) -> None:
+        """The contact part cannot be used; it is not kept, and nothing can be sent."""
+        if self.order is not None or self.contact_refused:
+            return
+        self.contact_refused = True
+        self.say(PartRefused(shop=self.key.shop, order_number=self.key.order_number, part="contact", codes=list(codes)))
+
+    def owe_confirmation(self) -> None:
+        self._owe(ORDER_CONFIRMATION)
+
+    def owe_shipment(self, *, carrier: str, tracking_number: str, tracking_url: str | None) -> None:
+        if self.tracking is None:
+            self.tracking = {"carrier": carrier, "tracking_number": tracking_number, "tracking_url": tracking_url}
+        self._owe(SHIPMENT)
+
+    def owe_delivery(self) -> None:
+        self._owe(DELIVERY)
+
+    def cancel(self) -> None:
+        """Nothing more is owed; what is being sent is sent."""
+        self.is_cancelled = True
+
+    def note(self, outcome: Handed | NotTaken) -> None:
+        """What the customer's mail server said."""
+        if self._mails.get(outcome.kind) != SENDING:
+            return
+        match outcome:
+            case Handed():
+                self._mark(outcome.kind, SENT)
+                self.say(MailSent(shop=self.key.shop, order_number=self.key.order_number, kind=outcome.kind))
+            case NotTaken():
+                self._mark(outcome.kind, REFUSED)
+
+    @property
+    def _mails(self) -> dict[str, str]:
+        return self.mails or {}
+
+    def _owe(self, kind: str) -> None:
+        if kind in self._mails or self.is_cancelled:
+            return
+        self._mark(kind, OWED)
+        self._send_owed()
+
+    def _send_owed(self) -> None:
+        if self.contact is None or self.order is None or self.is_cancelled:
+            return
+        for kind in (kind for kind, state in self._mails.items() if state == OWED):
+            details: dict[str, Any] = {"kind": kind, "contact": self.contact}
+            if kind == ORDER_CONFIRMATION:
+                details["order"] = self.order
+            if kind == SHIPMENT:
+                details["tracking"] = self.tracking
+            self.intend(Intent(SEND_MAIL, f"{self.key.shop} {self.key.order_number} {kind}", details))
+            self._mark(kind, SENDING)
+
+    def _mark(self, kind: str, state: str) -> None:
+        self.mails = {**self._mails, kind: state}

@@ -1,0 +1,104 @@
+"""The door of notifications: what it hears, what it asks of the mail server, what it does with the answer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from nameko.extensions import DependencyProvider
+
+from services.notifications import handlers
+from services.notifications.composing import compose
+from services.notifications.domain import SEND_MAIL, Handed, NotTaken
+from services.notifications.gateway import Mailbox, MailRefused
+from services.notifications.letters import Shop, render
+from services.notifications.settings import NotificationsSettings
+from services.notifications.store import NotificationsStore
+from shared.contracts.errors import Parked
+from shared.contracts.events import (
+    ContactEntrusted,
+    OrderCancelled,
+    PaymentAuthorised,
+    SealedBox,
+    ShipmentDelivered,
+    ShipmentDispatched,
+)
+from shared.delivery.engine import Settlement
+from shared.delivery.entrypoints import hears, performs, settles
+from shared.delivery.work import IntentRow, Work
+from shared.parts import PartHolder
+
+Unit = Work[NotificationsStore]
+
+
+class MailServer(DependencyProvider):
+    """Injects the mail server."""
+
+    def setup(self) -> None:
+        settings: NotificationsSettings = self.container.config["settings"]
+        self._mailbox = Mailbox(
+            settings.smtp_url.get_secret_value(),
+            timeout_seconds=(5.0, settings.smtp_timeout_seconds),
+            pool_size=min(settings.calls_in_flight, 8),
+            ca_file=settings.smtp_ca_file,
+        )
+
+    def get_dependency(self, worker_ctx: Any) -> Mailbox:
+        return self._mailbox
+
+
+class Writer(DependencyProvider):
+    """Injects the shop in whose name mails are written."""
+
+    def setup(self) -> None:
+        settings: NotificationsSettings = self.container.config["settings"]
+        self._shop = Shop(settings.shop_name, settings.mail_from)
+
+    def get_dependency(self, worker_ctx: Any) -> Shop:
+        return self._shop
+
+
+class NotificationsService(PartHolder):
+    """Tells customers what they should know of their orders, each thing once."""
+
+    name = "notifications"
+    Store = NotificationsStore
+    mailbox = MailServer()
+    shop = Writer()
+
+    @hears(ContactEntrusted)
+    def contact_entrusted(self, event: ContactEntrusted, work: Unit) -> None:
+        faults = self.parts.read("contact", event.contact, event.order_number).codes
+        handlers.take_contact(event, faults, work.store)
+
+    @hears(PaymentAuthorised)
+    def payment_authorised(self, event: PaymentAuthorised, work: Unit) -> None:
+        handlers.confirm(event, work.store)
+
+    @hears(ShipmentDispatched)
+    def shipment_dispatched(self, event: ShipmentDispatched, work: Unit) -> None:
+        handlers.tell_of_dispatch(event, work.store)
+
+    @hears(ShipmentDelivered)
+    def shipment_delivered(self, event: ShipmentDelivered, work: Unit) -> None:
+        handlers.tell_of_delivery(event, work.store)
+
+    @hears(OrderCancelled)
+    def order_cancelled(self, event: OrderCancelled, work: Unit) -> None:
+        handlers.fall_silent(event, work.store)
+
+    @performs(SEND_MAIL)
+    def send_mail(self, intent: IntentRow) -> Handed | NotTaken:
+        contact = self.parts.read("contact", SealedBox(**intent.details["contact"]), intent.about.order_number).value
+        if contact is None:
+            raise Parked("contact_unreadable")
+        mail = render(compose(intent.about, intent.details, contact, self.shop), self.shop, datetime.now(UTC))
+        try:
+            self.mailbox.send(mail.sender, mail.recipient, mail.message, smtputf8=mail.smtputf8)
+        except MailRefused as error:
+            return NotTaken(intent.details["kind"], error.code)
+        return Handed(intent.details["kind"])
+
+    @settles(SEND_MAIL)
+    def mail_answered(self, settlement: Settlement, work: Unit) -> None:
+        handlers.note_mail(settlement.intent.about, settlement.outcome, work.store)

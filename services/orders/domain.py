@@ -1,0 +1,156 @@
+"""Where an order stands, worked out from the facts that colleagues tell, in any order and more than once.
+
+    accepted ─▶ authorised ─▶ picking ─▶ packed ─▶ labelled ─▶ captured ─▶ dispatched ─▶ delivered ─▶ completed
+        ├──▶ payment_declined (waits for another payment)
+        ├──▶ held (a part that its service cannot use)
+        └──▶ cancelled (the payment that the buyer approved is not the order's)
+
+An order is completed when it is captured and delivered; a mail never holds it up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from shared.contracts.aggregate import Aggregate
+from shared.contracts.events import Answer, OrderAccepted, OrderCancelled, OrderCompleted, OrderHeld, Reason
+from shared.contracts.values import OrderKey
+
+
+class State(StrEnum):
+    ACCEPTED = "accepted"
+    PAYMENT_DECLINED = "payment_declined"
+    AUTHORISED = "authorised"
+    PICKING = "picking"
+    PACKED = "packed"
+    LABELLED = "labelled"
+    CAPTURED = "captured"
+    DISPATCHED = "dispatched"
+    DELIVERED = "delivered"
+    COMPLETED = "completed"
+    HELD = "held"
+    CANCELLED = "cancelled"
+
+
+# From the furthest back: a fact, and the state that an order with it has reached at least.
+_COURSE = (
+    ("accepted", State.ACCEPTED),
+    ("payment_declined", State.PAYMENT_DECLINED),
+    ("payment_authorised", State.AUTHORISED),
+    ("pick_list_issued", State.PICKING),
+    ("parcel_packed", State.PACKED),
+    ("label_created", State.LABELLED),
+    ("payment_captured", State.CAPTURED),
+    ("shipment_dispatched", State.DISPATCHED),
+    ("shipment_delivered", State.DELIVERED),
+    ("order_completed", State.COMPLETED),
+)
+FACTS = frozenset(fact for fact, _ in _COURSE) | {"order_held", "order_cancelled", "payment_capture_failed"}
+
+# What the storefront hears of an order's course beside the answers that have members of their own.
+_TOLD = frozenset({"shipment_delivered"})
+
+
+@dataclass(kw_only=True)
+class Order(Aggregate):
+    """`event_id` is the order_placed that made it; `data_digest` tells a repeat from another order under the same number."""
+
+    key: OrderKey
+    event_id: str
+    customer_id: str
+    policy_version: str
+    data_digest: str
+    placed_at: datetime
+    state: State = State.ACCEPTED
+    reasons: tuple[Reason, ...] = ()
+    facts: dict[str, datetime] | None = None
+
+    @classmethod
+    def accept(
+        cls,
+        *,
+        key: OrderKey,
+        event_id: str,
+        customer_id: str,
+        policy_version: str,
+        data_digest: str,
+        placed_at: datetime,
+        at: datetime,
+    ) -> Order:
+        """A sound order that nobody had before."""
+        order = cls(
+            key=key,
+            event_id=event_id,
+            customer_id=customer_id,
+            policy_version=policy_version,
+            data_digest=data_digest,
+            placed_at=placed_at,
+            facts={"accepted": at},
+        )
+        order.say(OrderAccepted(shop=key.shop, order_number=key.order_number))
+        return order
+
+    def note(self, fact: str, at: datetime, **told: Any) -> None:
+        """A colleague tells a fact; `told` goes into the storefront's answer. A repeat changes nothing."""
+        if not self._note(fact, at):
+            return
+        if fact in _TOLD or told:
+            self._answer(fact, **told)
+        self._settle_state(at)
+
+    def note_declined(self, reason: str, at: datetime) -> None:
+        """Nothing was taken. What the buyer approved for another amount is no payment of this order: it is cancelled."""
+        if reason == "amount_mismatch":
+            self._cancel(reason, at)
+        elif self._note("payment_declined", at):
+            self.reasons = (*self.reasons, Reason(code=reason))
+            self._answer("payment_declined", reasons=[{"code": reason, "path": "/data/payment"}])
+            self._settle_state(at)
+
+    def note_part_refused(self, part: str, codes: tuple[str, ...], at: datetime) -> None:
+        """A service cannot use its part: the order waits for a sound one."""
+        code = f"{part}_invalid"
+        if code in {reason.code for reason in self.reasons}:
+            return
+        self._note("order_held", at)
+        named = [Reason(code=code, path=f"/data/{part}"), *(Reason(code=fault, path=f"/data/{part}") for fault in codes)]
+        self.reasons = (*self.reasons, *named)
+        self.say(OrderHeld(shop=self.key.shop, order_number=self.key.order_number, reasons=named))
+        self._answer("order_held", reasons=[reason.model_dump() for reason in named])
+        self._settle_state(at)
+
+    def _cancel(self, code: str, at: datetime) -> None:
+        if not self._note("order_cancelled", at):
+            return
+        reason = Reason(code=code, path="/data/payment")
+        self.reasons = (*self.reasons, reason)
+        self.say(OrderCancelled(shop=self.key.shop, order_number=self.key.order_number, reasons=[reason]))
+        self._answer("order_cancelled", reasons=[reason.model_dump()])
+        self._settle_state(at)
+
+    def _settle_state(self, at: datetime) -> None:
+        facts = self.facts or {}
+        if "payment_captured" in facts and "shipment_delivered" in facts and self._note("order_completed", at):
+            self.say(OrderCompleted(shop=self.key.shop, order_number=self.key.order_number))
+            self._answer("order_completed")
+        facts = self.facts or {}
+        reached = [state for fact, state in _COURSE if fact in facts]
+        if "order_cancelled" in facts:
+            self.state = State.CANCELLED
+        elif "order_held" in facts and "label_created" not in facts:
+            self.state = State.HELD
+        else:
+            self.state = reached[-1]
+
+    def _note(self, fact: str, at: datetime) -> bool:
+        if fact in (self.facts or {}):
+            return False
+        self.facts = {**(self.facts or {}), fact: at}
+        return True
+
+    def _answer(self, kind: str, **data: Any) -> None:
+        caused_by = {"source": self.key.shop, "id": self.event_id}
+        self.say(Answer(answer=kind, data={"caused_by": caused_by, "order_number": self.key.order_number, **data}))

@@ -1,0 +1,234 @@
+"""The door of orders: what storefronts send, what colleagues tell, what staff may look up."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from nameko.extensions import DependencyProvider
+
+from services.orders import handlers
+from services.orders.intake import Answered, NotTaken
+from services.orders.keyboard import KeyBoard
+from services.orders.parts import seal_clear_parts, sealed_body
+from services.orders.settings import OrdersSettings
+from services.orders.store import OrdersReads, OrdersStore
+from shared.contracts.errors import Fault
+from shared.contracts.events import (
+    IntakeKeyPublished,
+    LabelCreated,
+    ParcelPacked,
+    PartRefused,
+    PaymentAuthorised,
+    PaymentCaptured,
+    PaymentCaptureFailed,
+    PaymentDeclined,
+    PickListIssued,
+    ShipmentDelivered,
+    ShipmentDispatched,
+)
+from shared.contracts.storefront import EventRefused, IntakeRules, OrderRejected, StorefrontEvent, read_event
+from shared.contracts.values import OrderKey
+from shared.database import Database
+from shared.delivery.batch import Reading
+from shared.delivery.entrypoints import Door, hears, takes_in
+from shared.delivery.topology import INTAKE_OVER_HTTPS, INTAKE_QUEUE
+from shared.delivery.work import Ending, RawMessage, Work
+from shared.http_door import Answer, Request, StatusError, serve
+from shared.sealing import IntakeKey
+
+Unit = Work[OrdersStore]
+
+
+class Keys(DependencyProvider):
+    """Injects the board of the services' public keys."""
+
+    def setup(self) -> None:
+        self._board = KeyBoard(OrdersReads(Database(self.container.config["settings"].database_url, name="orders.keys")))
+
+    def get_dependency(self, worker_ctx: Any) -> KeyBoard:
+        return self._board
+
+
+class Reads(DependencyProvider):
+    """Injects what the doors read beside the handlers."""
+
+    def setup(self) -> None:
+        self._reads = OrdersReads(Database(self.container.config["settings"].database_url, name="orders.reads"))
+
+    def get_dependency(self, worker_ctx: Any) -> OrdersReads:
+        return self._reads
+
+
+class Knobs(DependencyProvider):
+    """Injects the settings."""
+
+    def get_dependency(self, worker_ctx: Any) -> OrdersSettings:
+        settings: OrdersSettings = self.container.config["settings"]
+        return settings
+
+
+class OrdersService(Door):
+    """Takes orders in and knows where each stands."""
+
+    name = "orders"
+    Store = OrdersStore
+    keys = Keys()
+    reads = Reads()
+    settings = Knobs()
+
+    # ── storefronts ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @takes_in(INTAKE_QUEUE, INTAKE_OVER_HTTPS)
+    def read_intake(self, raw: RawMessage) -> Reading:
+        """One event of a storefront, its parts sealed; or what is wrong with it."""
+        at = datetime.now(UTC)
+        is_https = raw.queue == INTAKE_OVER_HTTPS
+        rules = IntakeRules(
+            self.settings.storefront_sources,
+            self.settings.policy_versions,
+            frozenset(self.settings.shipping_services),
+            self.settings.accept_clear_parts_over_amqp,
+            self.keys.expiries(at),
+        )
+        # What is held for replay comes without a routing key of its own: its type was checked when it came first.
+        routing_key = None if is_https else raw.routing_key
+        try:
+            event = read_event(raw.body, routing_key=routing_key, content_type=raw.content_type, rules=rules, at=at)
+        except (EventRefused, OrderRejected) as error:
+            kind = "order_rejected" if isinstance(error, OrderRejected) else "event_refused"
+            refusal = NotTaken(kind, error.faults, error.source, error.id, error.type, error.order_number)
+            return Reading("refuse", refusal, source=error.source, id=error.id, type=error.type)
+        sealed = seal_clear_parts(event, lambda service, plaintext: self.keys.seal(service, plaintext, at))
+        about = OrderKey(event.source, event.order_number) if event.order_number else None
+        return Reading(
+            "place_order" if event.type == "order_placed" else "defer",
+            sealed,
+            about,
+            traceparent=event.traceparent,
+            source=event.source,
+            id=event.id,
+            type=event.type,
+            sealed=True,
+            body=sealed_body(raw.body, sealed.parts),
+        )
+
+    def place_order(self, event: StorefrontEvent, work: Unit) -> Ending:
+        return _ending(handlers.place_order(event, work.store, work.at))
+
+    def defer(self, event: StorefrontEvent, work: Unit) -> Ending:
+        is_repeat = work.store.answered(event.source, event.id) is not None
+        answered = handlers.defer(event, work.store)
+        return Ending("repeated", result=answered) if is_repeat else Ending("parked", "event_deferred", result=answered)
+
+    def refuse(self, refusal: NotTaken, work: Unit) -> Ending:
+        known = refusal.source and refusal.id and work.store.answered(refusal.source, refusal.id)
+        answered = handlers.refuse(refusal, work.store)
+        return Ending("repeated" if known else "refused", refusal.faults[0].code, refusal.faults, result=answered)
+
+    @serve("POST", "/events", token="storefront_token")
+    def events(self, request: Request) -> Answer:
+        raw = RawMessage(INTAKE_OVER_HTTPS, request.body, content_type=request.content_type)
+        if request.content_type not in ("application/json", "application/cloudevents+json"):
+            raise StatusError(415, "content_type_unsupported")
+        return _https_answer(self.messages(raw))
+
+    @serve("GET", "/keys")
+    def published_keys(self, _request: Request) -> Answer:
+        keys = self.keys.current(datetime.now(UTC))
+        shown = [
+            {"service": key.service, "key_id": key.key_id, "public_key": key.public_key, "expires_at": key.expires_at}
+            for key in keys
+        ]
+        return Answer(200, shown, {"Cache-Control": "max-age=300"})
+
+    # ── colleagues ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @hears(PaymentAuthorised)
+    def payment_authorised(self, event: PaymentAuthorised, work: Unit) -> None:
+        handlers.note(event, work.store, work.at)
+
+    @hears(PaymentDeclined)
+    def payment_declined(self, event: PaymentDeclined, work: Unit) -> None:
+        handlers.note_declined(event, work.store, work.at)
+
+    @hears(PaymentCaptured)
+    def payment_captured(self, event: PaymentCaptured, work: Unit) -> None:
+        handlers.note(event, work.store, work.at)
+
+    @hears(PaymentCaptureFailed)
+    def payment_capture_failed(self, event: PaymentCaptureFailed, work: Unit) -> None:
+        handlers.note(event, work.store, work.at)
+
+    @hears(PickListIssued)
+    def pick_list_issued(self, event: PickListIssued, work: Unit) -> None:
+        handlers.note(event, work.store, work.at)
+
+    @hears(ParcelPacked)
+    def parcel_packed(self, event: ParcelPacked, work: Unit) -> None:
+        handlers.note(event, work.store, work.at)
+
+    @hears(LabelCreated)
+    def label_created(self, event: LabelCreated, work: Unit) -> None:
+        handlers.note(event, work.store, work.at)
+
+    @hears(ShipmentDispatched)
+    def shipment_dispatched(self, event: ShipmentDispatched, work: Unit) -> None:
+        told = {"carrier": event.carrier, "tracking_number": event.tracking_number, "tracking_url": event.tracking_url}
+        handlers.note(event, work.store, work.at, **told)
+
+    @hears(ShipmentDelivered)
+    def shipment_delivered(self, event: ShipmentDelivered, work: Unit) -> None:
+        handlers.note(event, work.store, work.at)
+
+    @hears(PartRefused)
+    def part_refused(self, event: PartRefused, work: Unit) -> None:
+        handlers.note_part_refused(event, work.store, work.at)
+
+    @hears(IntakeKeyPublished)
+    def intake_key_published(self, event: IntakeKeyPublished, work: Unit) -> None:
+        work.store.keep_intake_key(IntakeKey(event.service, event.key_id, event.public_key, event.expires_at))
+        self.keys.forget()
+
+    # ── staff ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @serve("GET", "/orders/<order_number>", token="staff_token")
+    def order(self, request: Request) -> Answer:
+        sources = self.settings.storefront_sources
+        source = request.query.get("source") or (next(iter(sources)) if len(sources) == 1 else None)
+        if source is None:
+            raise StatusError(422, "missing", "/source")
+        order = self.reads.order(OrderKey(source, request.values["order_number"]))
+        if order is None:
+            raise StatusError(404, "order_unknown")
+        shown = {
+            "source": order.key.shop,
+            "order_number": order.key.order_number,
+            "state": order.state,
+            "placed_at": order.placed_at,
+            "reasons": [reason.model_dump() for reason in order.reasons],
+            "facts": order.facts,
+        }
+        return Answer(200, shown)
+
+
+def _ending(answered: Answered) -> Ending:
+    """How an order's event ended: a taken number is refused like any other fault."""
+    if answered.kind != "event_refused":
+        return Ending("done", result=answered)
+    faults = tuple(Fault(reason.code, reason.path) for reason in answered.reasons)
+    return Ending("refused", faults[0].code, faults, answered)
+
+
+def _https_answer(ending: Ending) -> Answer:
+    """202 for what is taken or kept, 422 with every fault for what is not; a repeat gets the first answer's."""
+    answered: Answered | None = ending.result
+    reasons = [reason.model_dump() for reason in answered.reasons] if answered else [fault.as_dict() for fault in ending.faults]
+    kind = answered.kind if answered else "event_refused"
+    if kind in ("event_refused", "order_rejected") or answered is None:
+        status = 413 if reasons and reasons[0]["code"] == "too_large" else 422
+        title = reasons[0]["code"] if reasons else kind
+        body = {"title": title, "status": status, "answer": kind, "reasons": reasons}
+        return Answer(status, body, {"Content-Type": "application/problem+json"})
+    caused_by = {"source": answered.source, "id": answered.event_id}
+    return Answer(202, {"accepted": True, "answer": kind, "caused_by": caused_by, "order_number": answered.order_number})

@@ -1,0 +1,184 @@
+"""All SQL of orders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from services.orders.domain import Order, State
+from services.orders.intake import Answered, NotTaken
+from shared.contracts.events import Event, Reason
+from shared.contracts.storefront import StorefrontEvent
+from shared.contracts.values import OrderKey
+from shared.database import Database, type_of_connection
+from shared.delivery.shelf import Row, Shelf
+from shared.delivery.work import Delivery, Recorder, Store
+from shared.sealing import IntakeKey
+
+_COLUMNS = """shop text, order_number text, event_id text, customer_id text, policy_version text, data_digest text, placed_at timestamptz,
+    state text, reasons jsonb, facts jsonb"""
+
+_SELECT = """
+    select shop, order_number, event_id, customer_id, policy_version, data_digest, placed_at, state, reasons, facts
+    from orders
+    where (shop, order_number) in (select key ->> 0, key ->> 1 from json_array_elements(%s::json) as keys (key))
+    order by shop, order_number for update
+"""
+_INSERT = f"""
+    insert into orders (shop, order_number, event_id, customer_id, policy_version, data_digest, placed_at, state, reasons, facts)
+    select shop, order_number, event_id, customer_id, policy_version, data_digest, placed_at, state, reasons, facts
+    from json_to_recordset(%s::json) as rows ({_COLUMNS})
+"""  # noqa: S608 - the columns are ours
+_UPDATE = f"""
+    update orders set state = rows.state, reasons = rows.reasons, facts = rows.facts
+    from json_to_recordset(%s::json) as rows ({_COLUMNS})
+    where orders.shop = rows.shop and orders.order_number = rows.order_number
+"""  # noqa: S608 - the columns are ours
+
+_ANSWERS_COLUMNS = "source text, event_id text, kind text, order_number text, reasons jsonb"
+_ANSWERS_SELECT = """
+    select source, event_id, kind, order_number, reasons
+    from answers
+    where (source, event_id) in (select key ->> 0, key ->> 1 from json_array_elements(%s::json) as keys (key))
+"""
+_ANSWERS_INSERT = f"""
+    insert into answers (source, event_id, kind, order_number, reasons)
+    select source, event_id, kind, order_number, reasons from json_to_recordset(%s::json) as rows ({_ANSWERS_COLUMNS})
+"""  # noqa: S608 - the columns are ours
+
+
+class OrdersStore(Store):
+    def __init__(self, connection: type_of_connection, recorder: Recorder) -> None:
+        super().__init__(connection, recorder)
+        self._orders: Shelf[OrderKey, Order] = Shelf(
+            connection,
+            select=_SELECT,
+            insert=_INSERT,
+            update=_UPDATE,
+            key_of=lambda order: order.key,
+            to_row=_to_row,
+            from_row=_from_row,
+            key_from_row=lambda row: OrderKey(row[0], row[1]),
+        )
+        self._answers: Shelf[tuple[str, str], Answered] = Shelf(
+            connection,
+            select=_ANSWERS_SELECT,
+            insert=_ANSWERS_INSERT,
+            update=None,
+            key_of=lambda answered: (answered.source, answered.event_id),
+            to_row=_answer_to_row,
+            from_row=_answer_from_row,
+            key_from_row=lambda row: (row[0], row[1]),
+        )
+
+    def shelves(self) -> Sequence[Shelf[Any, Any]]:
+        return (self._orders, self._answers)
+
+    def prefetch(self, deliveries: Sequence[Delivery]) -> None:
+        self._orders.prefetch(delivery.about for delivery in deliveries if delivery.about)
+        asked = [delivery.message for delivery in deliveries if isinstance(delivery.message, StorefrontEvent | NotTaken)]
+        self._answers.prefetch((event.source, event.id) for event in asked if event.source and event.id)
+
+    def order(self, key: OrderKey) -> Order | None:
+        return self._orders.get(key)
+
+    def save(self, order: Order) -> None:
+        """Saving tells: what the order remembers goes to the outbox of this transaction."""
+        self.recorder.remember(order, order.key)
+        self._orders.save(order)
+
+    def answered(self, source: str, event_id: str) -> Answered | None:
+        """The answer that this event got before, or None."""
+        return self._answers.get((source, event_id))
+
+    def save_answer(self, answered: Answered) -> None:
+        """Saving tells; an answer stands once and is never changed."""
+        self.recorder.remember(answered, OrderKey(answered.source, answered.order_number or ""))
+        if self._answers.get((answered.source, answered.event_id)) is None:
+            self._answers.save(answered)
+
+    def tell(self, event: Event) -> None:
+        self.recorder.tell(event)
+
+    def keep_intake_key(self, key: IntakeKey) -> None:
+        """A service's public key; rare, so written at once."""
+        self.connection.execute(
+            """
+            insert into intake_keys (service, key_id, public_key, expires_at) values (%s, %s, %s, %s)
+            on conflict (service, key_id) do nothing
+            """,
+            (key.service, key.key_id, key.public_key, key.expires_at),
+        )
+
+
+class OrdersReads:
+    """What the doors read beside the handlers; nothing here locks or writes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def intake_keys(self, at: datetime) -> list[IntakeKey]:
+        """The services' keys that have not expired, the newest of each service first."""
+        with self._database.begin() as connection:
+            rows = connection.execute(
+                "select service, key_id, public_key, expires_at from intake_keys where expires_at > %s order by service, expires_at desc",
+                (at,),
+            )
+            return [IntakeKey(*row) for row in rows]
+
+    def order(self, key: OrderKey) -> Order | None:
+        with self._database.begin() as connection:
+            row = connection.execute(
+                """
+                select shop, order_number, event_id, customer_id, policy_version, data_digest, placed_at, state, reasons, facts
+                from orders where shop = %s and order_number = %s
+                """,
+                key,
+            ).fetchone()
+        return _from_row(row) if row else None
+
+
+def _to_row(order: Order) -> Row:
+    return {
+        "shop": order.key.shop,
+        "order_number": order.key.order_number,
+        "event_id": order.event_id,
+        "customer_id": order.customer_id,
+        "policy_version": order.policy_version,
+        "data_digest": order.data_digest,
+        "placed_at": order.placed_at,
+        "state": order.state,
+        "reasons": [reason.model_dump() for reason in order.reasons],
+        "facts": order.facts or {},
+    }
+
+
+def _from_row(row: tuple[Any, ...]) -> Order:
+    return Order(
+        key=OrderKey(row[0], row[1]),
+        event_id=row[2],
+        customer_id=row[3],
+        policy_version=row[4],
+        data_digest=row[5],
+        placed_at=row[6],
+        state=State(row[7]),
+        reasons=tuple(Reason(**reason) for reason in row[8]),
+        facts={fact: datetime.fromisoformat(at) for fact, at in row[9].items()},
+    )
+
+
+def _answer_to_row(answered: Answered) -> Row:
+    return {
+        "source": answered.source,
+        "event_id": answered.event_id,
+        "kind": answered.kind,
+        "order_number": answered.order_number,
+        "reasons": [reason.model_dump() for reason in answered.reasons],
+    }
+
+
+def _answer_from_row(row: tuple[Any, ...]) -> Answered:
+    return Answered(
+        source=row[0], event_id=row[1], kind=row[2], order_number=row[3], reasons=tuple(Reason(**reason) for reason in row[4])
+    )

@@ -1,0 +1,122 @@
+"""The life of an order's payment.
+
+    expected ──entrust──▶ authorising ──▶ authorised ──label──▶ capturing ──▶ captured
+                 │             └──▶ declined                       └──▶ capture_failed
+                 └──▶ refused (its billing part is unsound)
+
+`expected` is a payment whose label was heard of before its own part: events of one order come in any order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from shared.contracts.aggregate import Aggregate, Intent
+from shared.contracts.events import PartRefused, PaymentAuthorised, PaymentCaptured, PaymentCaptureFailed, PaymentDeclined
+from shared.contracts.values import Money, OrderKey
+
+AUTHORISE = "authorise_payment"
+CAPTURE = "capture_payment"
+
+
+class State(StrEnum):
+    EXPECTED = "expected"
+    AUTHORISING = "authorising"
+    AUTHORISED = "authorised"
+    DECLINED = "declined"
+    CAPTURING = "capturing"
+    CAPTURED = "captured"
+    CAPTURE_FAILED = "capture_failed"
+    REFUSED = "refused"
+
+
+@dataclass(kw_only=True)
+class Payment(Aggregate):
+    """`billing` is the sealed part as it came; it is dropped as soon as the provider has answered."""
+
+    key: OrderKey
+    state: State = State.EXPECTED
+    customer_id: str = ""
+    provider: str = ""
+    reference: str = ""
+    money: Money = Money(0, "USD")
+    billing: dict[str, Any] | None = None
+    is_labelled: bool = False
+    authorisation_reference: str | None = None
+    capture_reference: str | None = None
+    reason: str | None = None
+    entrusted_at: datetime | None = None
+    settled_at: datetime | None = None
+
+    def entrust(
+        self, *, customer_id: str, provider: str, reference: str, money: Money, billing: dict[str, Any] | None, at: datetime
+    ) -> None:
+        """Take on the payment and have it authorised; a repeat changes nothing."""
+        if self.state is not State.EXPECTED:
+            return
+        self.customer_id, self.provider, self.reference, self.money = customer_id, provider, reference, money
+        self.billing, self.entrusted_at, self.state = billing, at, State.AUTHORISING
+        self.intend(Intent(AUTHORISE, self._call_key("a"), {**self._call(), "reference": reference, "billing": billing}))
+
+    def refuse_billing(self, codes: tuple[str, ...]) -> None:
+        """The billing part cannot be used: nothing is asked of the provider, and the part is destroyed."""
+        if self.state is not State.EXPECTED:
+            return
+        self.state, self.billing, self.reason = State.REFUSED, None, "billing_invalid"
+        self.say(PartRefused(shop=self.key.shop, order_number=self.key.order_number, part="billing", codes=list(codes)))
+
+    def note_authorised(self, authorisation_reference: str, at: datetime) -> None:
+        if self.state is not State.AUTHORISING:
+            return
+        self.state, self.billing = State.AUTHORISED, None
+        self.authorisation_reference, self.settled_at = authorisation_reference, at
+        self.say(PaymentAuthorised(**self._named(), currency=self.money.currency, amount=str(self.money)))
+        if self.is_labelled:
+            self._capture()
+
+    def note_declined(self, reason: str, at: datetime) -> None:
+        if self.state is not State.AUTHORISING:
+            return
+        self.state, self.billing, self.reason, self.settled_at = State.DECLINED, None, reason, at
+        self.say(PaymentDeclined(**self._named(), reason=reason))
+
+    def note_label(self) -> None:
+        """The label is bought, so the parcel will leave: capture, as soon as there is something to capture."""
+        if self.is_labelled:
+            return
+        self.is_labelled = True
+        if self.state is State.AUTHORISED:
+            self._capture()
+
+    def note_captured(self, capture_reference: str, at: datetime) -> None:
+        if self.state is not State.CAPTURING:
+            return
+        self.state, self.capture_reference, self.settled_at = State.CAPTURED, capture_reference, at
+        self.say(PaymentCaptured(**self._named(), currency=self.money.currency, amount=str(self.money)))
+
+    def note_capture_failed(self, reason: str, at: datetime) -> None:
+        if self.state is not State.CAPTURING:
+            return
+        self.state, self.reason, self.settled_at = State.CAPTURE_FAILED, reason, at
+        self.say(PaymentCaptureFailed(**self._named(), reason=reason))
+
+    def _capture(self) -> None:
+        self.state = State.CAPTURING
+        self.intend(
+            Intent(CAPTURE, self._call_key("c"), {**self._call(), "authorisation_reference": self.authorisation_reference})
+        )
+
+    def _call(self) -> dict[str, Any]:
+        return {"provider": self.provider, "currency": self.money.currency, "amount_minor": self.money.amount_minor}
+
+    def _named(self) -> dict[str, str]:
+        return {"shop": self.key.shop, "order_number": self.key.order_number}
+
+    def _call_key(self, deed: str) -> str:
+        """At most 80 characters, the same for ever for this order, this payment and this deed; a replaced payment gets another."""
+        digest = hashlib.sha256(f"{self.key.shop} {self.key.order_number} {self.reference}".encode()).hexdigest()[:12]
+        return f"{self.key.order_number}.{digest}.{deed}"

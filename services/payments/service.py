@@ -1,0 +1,102 @@
+"""The door of payments: what it hears, what it asks of the payment companies, what it does with their answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nameko.extensions import DependencyProvider
+
+from services.payments import handlers
+from services.payments.domain import AUTHORISE, CAPTURE
+from services.payments.gateway import (
+    Authorised,
+    AuthorisePayment,
+    Captured,
+    CaptureFailed,
+    CapturePayment,
+    Declined,
+    PaymentProvider,
+)
+from services.payments.gateway.paypal import PayPal
+from services.payments.gateway.twocheckout import TwoCheckout, TwoCheckoutAccount
+from services.payments.settings import PaymentsSettings
+from services.payments.store import PaymentsStore
+from shared.contracts.events import BillingEntrusted, LabelCreated, SealedBox
+from shared.delivery.engine import Settlement
+from shared.delivery.entrypoints import hears, performs, settles
+from shared.delivery.work import IntentRow, Work
+from shared.http_client import HttpClient
+from shared.parts import PartHolder
+
+
+class Providers(DependencyProvider):
+    """Injects the payment companies, by the contract's names for them."""
+
+    def setup(self) -> None:
+        settings: PaymentsSettings = self.container.config["settings"]
+        pool_size, timeout_seconds = settings.calls_in_flight, (4.0, settings.party_timeout_seconds)
+
+        def client(url: str, ca_file: str | None) -> HttpClient:
+            return HttpClient(url, timeout_seconds=timeout_seconds, pool_size=pool_size, ca_file=ca_file)
+
+        self._providers: dict[str, PaymentProvider] = {
+            "paypal": PayPal(
+                client(settings.paypal_base_url, settings.paypal_ca_file),
+                client_id=settings.paypal_client_id,
+                client_secret=settings.paypal_client_secret.get_secret_value(),
+            ),
+            "2checkout": TwoCheckout(
+                client(settings.twocheckout_base_url, settings.twocheckout_ca_file),
+                client(settings.twocheckout_idn_url, settings.twocheckout_ca_file),
+                TwoCheckoutAccount(
+                    settings.twocheckout_merchant_code,
+                    settings.twocheckout_secret_key.get_secret_value(),
+                    settings.twocheckout_return_url,
+                    settings.twocheckout_cancel_url,
+                    settings.twocheckout_payment_type,
+                ),
+            ),
+        }
+
+    def get_dependency(self, worker_ctx: Any) -> dict[str, PaymentProvider]:
+        return self._providers
+
+
+class PaymentsService(PartHolder):
+    """Authorises and captures the payments of accepted orders."""
+
+    name = "payments"
+    Store = PaymentsStore
+    providers = Providers()
+
+    @hears(BillingEntrusted)
+    def billing_entrusted(self, event: BillingEntrusted, work: Work[PaymentsStore]) -> None:
+        faults = self.parts.read("billing", event.billing, event.order_number).codes if event.billing else ()
+        handlers.take_payment(event, faults, work.store, work.at)
+
+    @hears(LabelCreated)
+    def label_created(self, event: LabelCreated, work: Work[PaymentsStore]) -> None:
+        handlers.note_label(event, work.store)
+
+    @performs(AUTHORISE)
+    def ask_for_authorisation(self, intent: IntentRow) -> Authorised | Declined:
+        call = dict(intent.details)
+        sealed = call.pop("billing")
+        opened = self.parts.read("billing", SealedBox(**sealed), intent.about.order_number) if sealed else None
+        ask = AuthorisePayment(*intent.about, key=intent.key, billing=opened.value if opened else None, **call)
+        provider: PaymentProvider = self.providers[ask.provider]
+        return provider.authorise(ask, in_doubt=intent.in_doubt)
+
+    @settles(AUTHORISE)
+    def authorisation_answered(self, settlement: Settlement, work: Work[PaymentsStore]) -> None:
+        handlers.note_authorisation(settlement.intent.about, settlement.outcome, work.store, work.at)
+
+    @performs(CAPTURE)
+    def ask_for_capture(self, intent: IntentRow) -> Captured | CaptureFailed:
+        ask = CapturePayment(*intent.about, key=intent.key, **intent.details)
+        provider: PaymentProvider = self.providers[ask.provider]
+        return provider.capture(ask, in_doubt=intent.in_doubt)
+
+    @settles(CAPTURE)
+    def capture_answered(self, settlement: Settlement, work: Work[PaymentsStore]) -> None:
+        handlers.note_capture(settlement.intent.about, settlement.outcome, work.store, work.at)

@@ -1,0 +1,254 @@
+"""The door of shipping: what it hears, what staff and the carrier do, what it asks of the carrier."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any
+
+import orjson
+from nameko.extensions import DependencyProvider
+from pydantic import ValidationError
+
+from services.shipping import handlers, staff
+from services.shipping.commands import (
+    HandedOverForm,
+    HandOver,
+    NoteTracking,
+    Pack,
+    PackedForm,
+    Pick,
+    PickedForm,
+    TrackingForm,
+)
+from services.shipping.domain import BUY_LABEL, BoughtLabel, NoLabel
+from services.shipping.gateway import BuyLabel, Carrier, LabelRefused, Sender, ShipEngine
+from services.shipping.paper import PickLine, PickList, render_pick_list
+from services.shipping.settings import ShippingSettings
+from services.shipping.store import ShippingReads, ShippingStore
+from shared.contracts.errors import Parked
+from shared.contracts.events import (
+    OrderCancelled,
+    OrderHeld,
+    PaymentAuthorised,
+    PaymentCaptured,
+    PaymentCaptureFailed,
+    RecipientEntrusted,
+    SealedBox,
+)
+from shared.database import Database
+from shared.delivery.batch import Reading
+from shared.delivery.engine import Settlement
+from shared.delivery.entrypoints import hears, performs, settles, takes_in
+from shared.delivery.reading import faults_of
+from shared.delivery.work import IntentRow, RawMessage, Work
+from shared.http_client import HttpClient
+from shared.http_door import Answer, Request, StatusError, serve
+from shared.parts import PartHolder
+
+WEBHOOK = "webhook"  # where a message came from that no queue held
+PDF = {"Content-Type": "application/pdf", "Cache-Control": "no-store"}
+Unit = Work[ShippingStore]
+
+
+class CarrierAccount(DependencyProvider):
+    """Injects the carrier."""
+
+    def setup(self) -> None:
+        settings: ShippingSettings = self.container.config["settings"]
+        http = HttpClient(
+            settings.carrier_base_url,
+            timeout_seconds=(4.0, settings.party_timeout_seconds),
+            pool_size=settings.calls_in_flight,
+            ca_file=settings.carrier_ca_file,
+        )
+        sender = Sender(
+            settings.ship_from_name,
+            settings.ship_from_phone,
+            settings.ship_from_line1,
+            settings.ship_from_city,
+            settings.ship_from_region,
+            settings.ship_from_postal_code,
+            settings.ship_from_country,
+            settings.ship_from_company,
+        )
+        self._carrier = ShipEngine(
+            http, api_key=settings.carrier_api_key.get_secret_value(), carrier_id=settings.carrier_id, sender=sender
+        )
+
+    def get_dependency(self, worker_ctx: Any) -> Carrier:
+        return self._carrier
+
+
+class Reads(DependencyProvider):
+    """Injects what the doors read beside the handlers."""
+
+    def setup(self) -> None:
+        self._reads = ShippingReads(Database(self.container.config["settings"].database_url, name="shipping.reads"))
+
+    def get_dependency(self, worker_ctx: Any) -> ShippingReads:
+        return self._reads
+
+
+class Knobs(DependencyProvider):
+    """Injects the settings."""
+
+    def get_dependency(self, worker_ctx: Any) -> ShippingSettings:
+        settings: ShippingSettings = self.container.config["settings"]
+        return settings
+
+
+class ShippingService(PartHolder):
+    """Turns paid orders into parcels at their door."""
+
+    name = "shipping"
+    Store = ShippingStore
+    carrier = CarrierAccount()
+    reads = Reads()
+    settings = Knobs()
+
+    # ── colleagues ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @hears(RecipientEntrusted)
+    def recipient_entrusted(self, event: RecipientEntrusted, work: Unit) -> None:
+        line_numbers = frozenset(line.line for line in event.lines)
+        faults = self.parts.read("recipient", event.recipient, event.order_number, line_numbers).codes
+        handlers.take_recipient(event, faults, work.store, work.at)
+
+    @hears(PaymentAuthorised)
+    def payment_authorised(self, event: PaymentAuthorised, work: Unit) -> None:
+        handlers.note_paid(event, work.store, work.at)
+
+    @hears(PaymentCaptured)
+    def payment_captured(self, event: PaymentCaptured, work: Unit) -> None:
+        handlers.note_captured(event, work.store, work.at)
+
+    @hears(PaymentCaptureFailed)
+    def payment_capture_failed(self, event: PaymentCaptureFailed, work: Unit) -> None:
+        handlers.note_capture_failed(event, work.store, work.at)
+
+    @hears(OrderHeld)
+    def order_held(self, event: OrderHeld, work: Unit) -> None:
+        handlers.hold(event, work.store, work.at)
+
+    @hears(OrderCancelled)
+    def order_cancelled(self, event: OrderCancelled, work: Unit) -> None:
+        handlers.cancel(event, work.store, work.at)
+
+    # ── staff ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @serve("GET", "/work", token="staff_token")
+    def work_waiting(self, request: Request) -> Answer:
+        state, limit = request.query.get("state", ""), request.query.get("limit", "100")
+        if state not in ("to_pick", "to_pack", "to_hand_over"):
+            raise StatusError(422, "choice_unknown", "/state")
+        if not limit.isdecimal() or not 1 <= int(limit) <= 1000:
+            raise StatusError(422, "out_of_range", "/limit")
+        items = self.reads.work(state, int(limit))
+        return Answer(200, {"items": [_shown(item, with_parcel=state == "to_hand_over") for item in items]})
+
+    @serve("POST", "/picked", token="staff_token")
+    def picked(self, request: Request) -> Answer:
+        return staff.each(
+            request,
+            PickedForm,
+            "pick_list",
+            self.reads.keys_of,
+            lambda known: self.asks("pick", [(Pick(key), key) for _, key in known]),
+        )
+
+    @serve("POST", "/packed", token="staff_token")
+    def packed(self, request: Request) -> Answer:
+        def ask(known: list[Any]) -> Any:
+            return self.asks("pack", [(Pack(key, **item.model_dump(exclude={"pick_list"})), key) for item, key in known])
+
+        return staff.each(request, PackedForm, "pick_list", self.reads.keys_of, ask)
+
+    @serve("POST", "/handed_over", token="staff_token")
+    def handed_over(self, request: Request) -> Answer:
+        return staff.each(
+            request,
+            HandedOverForm,
+            "parcel",
+            self.reads.keys_of,
+            lambda known: self.asks("hand_over", [(HandOver(key), key) for _, key in known]),
+        )
+
+    @serve("GET", "/pick_lists/<pick_list>.pdf", token="staff_token")
+    def pick_list_paper(self, request: Request) -> Answer:
+        found = self.reads.pick_list(request.values["pick_list"])
+        if found is None:
+            raise StatusError(404, "pick_list_unknown")
+        item, issued_at = found
+        lines = tuple(PickLine(**line) for line in item.lines)
+        paper = PickList(item.pick_list, item.order_number, issued_at, item.shipping_service, lines)
+        return Answer(200, render_pick_list(paper), PDF)
+
+    @serve("GET", "/labels/<parcel>.pdf", token="staff_token")
+    def label_paper(self, request: Request) -> Answer:
+        label = self.reads.label(request.values["parcel"])
+        if label is None:
+            raise StatusError(404, "label_unknown")
+        return Answer(200, self.parts.keyring.unseal_own(label.key_id, label.box), PDF)
+
+    def pick(self, command: Pick, work: Unit) -> None:
+        handlers.pick(command, work.store, work.at)
+
+    def pack(self, command: Pack, work: Unit) -> None:
+        handlers.pack(command, work.store, work.at)
+
+    def hand_over(self, command: HandOver, work: Unit) -> None:
+        handlers.hand_over(command, work.store, work.at)
+
+    # ── the carrier ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @performs(BUY_LABEL)
+    def ask_for_label(self, intent: IntentRow) -> BoughtLabel | NoLabel:
+        call = dict(intent.details)
+        recipient = self.parts.read("recipient", SealedBox(**call.pop("recipient")), intent.about.order_number).value
+        if recipient is None:
+            raise Parked("recipient_unreadable")
+        service = call.pop("shipping_service")
+        ask = BuyLabel(intent.key, self.settings.shipping_services.get(service, service), recipient=recipient, **call)
+        answer = self.carrier.buy_label(ask, in_doubt=intent.in_doubt)
+        if isinstance(answer, LabelRefused):
+            return NoLabel(answer.codes)
+        key_id, box = self.parts.seal_for_rest(answer.pdf)
+        return BoughtLabel(answer.label_id, answer.carrier, answer.tracking_number, answer.tracking_url, key_id, box)
+
+    @settles(BUY_LABEL)
+    def label_answered(self, settlement: Settlement, work: Unit) -> None:
+        handlers.note_label(settlement.intent.about, settlement.outcome, work.store, work.at)
+
+    @serve("POST", "/webhooks/carrier/<secret>")
+    def carrier_webhook(self, request: Request) -> Answer:
+        if not hmac.compare_digest(request.values["secret"].encode(), self.settings.carrier_webhook_secret.encode()):
+            raise StatusError(404, "not_found")
+        try:
+            scan = TrackingForm.model_validate(request.json())
+        except ValidationError as error:
+            raise StatusError(422, faults_of(error)[0].code, faults_of(error)[0].path) from None
+        # What the webhook holds beside these two is dropped here, unread (clause 16).
+        body = orjson.dumps({"tracking_number": scan.data.tracking_number, "status_code": scan.data.status_code})
+        self.messages(RawMessage(WEBHOOK, body))
+        return Answer(200, {"status": "taken"})
+
+    @takes_in(WEBHOOK)
+    def read_scan(self, raw: RawMessage) -> Reading:
+        scan = orjson.loads(raw.body)
+        about = self.reads.keys_of("tracking_number", [scan["tracking_number"]]).get(scan["tracking_number"])
+        return Reading("scanned", NoteTracking(about, scan["status_code"]), about, type="scanned", sealed=True)
+
+    def scanned(self, command: NoteTracking, work: Unit) -> None:
+        handlers.note_tracking(command, work.store, work.at)
+
+
+def _shown(item: Any, *, with_parcel: bool) -> dict[str, Any]:
+    return {
+        "pick_list": item.pick_list,
+        "parcel": item.parcel if with_parcel else None,
+        "order_number": item.order_number,
+        "shipping_service": item.shipping_service,
+        "placed_at": item.placed_at,
+        "tracking_number": item.tracking_number if with_parcel else None,
+        "lines": item.lines,
+    }

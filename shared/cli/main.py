@@ -1,0 +1,23 @@
+"""The command `brownpaper`: every sub-command, put together."""
+
+from __future__ import annotations
+
+import typer
+
+from shared.cli import crew, demo, orders, storefront
+
+app = typer.Typer(
+    name="brownpaper",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Brown Paper: order fulfilment that keeps only what each service may know. Exit codes: 0 done, 1 not done, 2 usage.",
+)
+app.add_typer(storefront.app, name="storefront")
+app.add_typer(orders.app, name="orders")
+app.command(name="crew")(crew.crew)
+app.command(name="demo")(demo.demo)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,60 @@
+"""`brownpaper orders show`: where one order stands, as the orders service tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from shared.cli import settings as cli_settings
+from shared.cli.doors import Answered, Door
+from shared.cli.storefront import EnvFile
+from shared.cli.terminal import NotDone, ending_clearly, say
+
+app = typer.Typer(no_args_is_help=True, help="Look at orders.")
+
+
+@app.callback()
+def look() -> None:
+    """Look at orders."""
+
+
+@app.command()
+def show(
+    number: Annotated[str, typer.Argument(metavar="NUMBER", help="The order's number.")],
+    source: Annotated[
+        str | None, typer.Option("--source", help="The shop's URI; needed only where several are configured.")
+    ] = None,
+    env: EnvFile = None,
+) -> None:
+    """Show an order's state, its facts with their times, and the reasons where it was held or refused."""
+    with ending_clearly():
+        settings = cli_settings.load(env)
+        settings.require("ORDERS_HTTP_URL", "STAFF_TOKEN")
+        door = Door("The orders service", settings["ORDERS_HTTP_URL"], token=settings["STAFF_TOKEN"], patience_seconds=10)
+        try:
+            answer = door.get_json(f"/orders/{quote(number, safe='')}", **({"source": source} if source else {}))
+        except Answered as error:
+            if error.status == 404:
+                raise NotDone(f"There is no order {number}.") from None
+            raise
+        for line in timeline(number, answer):
+            say(line)
+
+
+def timeline(number: str, answer: Mapping[str, Any]) -> Iterator[str]:
+    """The lines to print of what `GET /orders/{order_number}` answered."""
+    yield f"Order {number}: {answer.get('state', 'unknown')}"
+    for fact in answer.get("facts") or ():
+        at = fact.get("at") or fact.get("time") or "-"
+        name = fact.get("fact") or fact.get("name") or fact.get("type") or "-"
+        rest = "  ".join(
+            f"{key}={value}"
+            for key, value in fact.items()
+            if key not in {"at", "time", "fact", "name", "type"} and value is not None
+        )
+        yield f"  {at:<27} {name:<24} {rest}".rstrip()
+    for reason in answer.get("reasons") or ():
+        yield f"  reason: {reason.get('code')} {reason.get('path') or ''}".rstrip()

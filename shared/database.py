@@ -1,0 +1,98 @@
+"""Connections to PostgreSQL under eventlet, and its errors translated to ours.
+
+psycopg's C wait function does not know eventlet and would block the whole process, so `shared.runtime` sets
+`PSYCOPG_WAIT_FUNC=wait_selector` before psycopg is imported; `Database` refuses to work without it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import errors
+from psycopg.rows import tuple_row
+
+from shared.contracts.errors import TryLater
+
+type_of_connection = psycopg.Connection[tuple[Any, ...]]
+
+
+class DatabaseUnavailable(TryLater):
+    """The database does not answer, is full, or is going down; nothing was committed."""
+
+    def __init__(self) -> None:
+        super().__init__("database_unavailable")
+
+
+class Contended(TryLater):
+    """Another process changed the same rows at the same time; nothing was committed, trying again at once is right."""
+
+    def __init__(self) -> None:
+        super().__init__("contended")
+
+
+_CONTENTION = (errors.UniqueViolation, errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable)
+_UNAVAILABLE = (psycopg.OperationalError, psycopg.InterfaceError, errors.AdminShutdown)
+
+
+class Database:
+    """A small pool of connections for one process of one service.
+
+    `begin()` gives a connection inside a transaction that commits on a clean exit and rolls back on any exception. Connections are made
+    when needed and thrown away when broken. Safe to use from many greenthreads.
+    """
+
+    def __init__(self, url: str, *, name: str, idle_connections: int = 8, synchronous_commit: bool = True) -> None:
+        if os.environ.get("PSYCOPG_WAIT_FUNC") != "wait_selector":
+            raise RuntimeError("PSYCOPG_WAIT_FUNC must be wait_selector before psycopg is imported: see shared.runtime")
+        self._url = url
+        self._options = {
+            "application_name": name,
+            "options": f"-c jit=off -c synchronous_commit={'on' if synchronous_commit else 'off'} -c timezone=UTC",
+            "connect_timeout": "5",
+        }
+        self._idle: deque[type_of_connection] = deque()
+        self._idle_connections = idle_connections
+
+    @contextmanager
+    def begin(self) -> Iterator[type_of_connection]:
+        """A transaction. Raises `Contended` or `DatabaseUnavailable` (nothing committed), or the programmer's error as it is."""
+        connection = self._take()
+        try:
+            with connection.transaction():
+                yield connection
+        except _CONTENTION:
+            self._give_back(connection)
+            raise Contended from None
+        except _UNAVAILABLE:
+            connection.close()
+            raise DatabaseUnavailable from None
+        except BaseException:
+            self._give_back(connection)
+            raise
+        self._give_back(connection)
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+    def _take(self) -> type_of_connection:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.closed:
+                return connection
+        try:
+            # Statements are prepared by the server after their third use; all of ours are few and repeat for ever.
+            return psycopg.connect(self._url, autocommit=True, row_factory=tuple_row, prepare_threshold=2, **self._options)  # type: ignore[arg-type]
+        except psycopg.OperationalError:
+            raise DatabaseUnavailable from None
+
+    def _give_back(self, connection: type_of_connection) -> None:
+        if connection.closed or connection.broken or len(self._idle) >= self._idle_connections:
+            connection.close()
+        else:
+            self._idle.append(connection)

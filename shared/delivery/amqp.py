@@ -1,0 +1,260 @@
+"""The two ends of the broker: a consumer that hands over what comes, and a publisher with confirms.
+
+Both keep one connection each, come back by themselves when it breaks, and are driven by one greenthread. Their errors carry no payload.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from time import monotonic
+from uuid import UUID
+
+import eventlet
+import kombu
+from amqp import spec
+from amqp.basic_message import Message
+from amqp.exceptions import AMQPError
+
+from shared.contracts.errors import BrownPaperError
+from shared.delivery import topology
+from shared.delivery.work import OutboxRow, RawMessage
+
+_log = logging.getLogger("brownpaper.broker")
+
+HEARTBEAT_SECONDS = 20
+CONTENT_TYPE = "application/cloudevents+json"
+BROKEN = (AMQPError, OSError, socket.timeout, kombu.exceptions.OperationalError)
+"""What a broken connection or a closed channel raises."""
+
+
+class TopologyMissing(BrownPaperError):
+    """The broker does not hold the topology of this release: run `brownpaper topology declare` first."""
+
+
+def connect(uri: str, name: str) -> kombu.Connection:
+    """An open connection; raises one of `BROKEN`."""
+    connection = kombu.Connection(
+        uri,
+        heartbeat=HEARTBEAT_SECONDS,
+        connect_timeout=5,
+        transport_options={"client_properties": {"connection_name": name}},
+    )
+    try:
+        connection.ensure_connection(max_retries=1, interval_start=0)
+    except BROKEN:
+        connection.release()
+        raise
+    return connection
+
+
+def require_topology(uri: str, name: str) -> None:
+    """Raises `TopologyMissing` where the broker does not hold this release's topology, or one of `BROKEN`."""
+    with connect(uri, name) as connection:
+        try:
+            connection.default_channel.exchange_declare(topology.marker(), "fanout", passive=True)
+        except AMQPError as error:
+            if getattr(error, "reply_code", None) != 404:
+                raise
+            raise TopologyMissing(topology.marker()) from None
+
+
+class Consumer:
+    """Takes messages from queues and hands each to `take(message, acknowledge)`; at most `prefetch` are out at a time.
+
+    `acknowledge` may be called in any order and from any greenthread, and takes effect with the next `flush`; what is not acknowledged comes again, also after a broken
+    connection. `run` returns after `stop`.
+    """
+
+    def __init__(
+        self, uri: str, name: str, queues: Sequence[str], take: Callable[[RawMessage, Callable[[], None]], None], prefetch: int
+    ) -> None:
+        self._uri, self._name, self._queues, self._take, self._prefetch = uri, name, queues, take, prefetch
+        self._stopping = False
+        self._acks: _Acknowledger | None = None
+        self.is_connected = False
+
+    def run(self) -> None:
+        delay_seconds = 0.2
+        while not self._stopping:
+            try:
+                with connect(self._uri, self._name) as connection:
+                    self._consume(connection)
+                    delay_seconds = 0.2
+            except BROKEN as error:
+                _log.warning("consumer_disconnected", extra={"error": type(error).__name__})
+                eventlet.sleep(delay_seconds)
+                delay_seconds = min(delay_seconds * 2, 5)
+            finally:
+                self.is_connected = False
+
+    def stop(self) -> None:
+        """Take nothing new."""
+        self._stopping = True
+
+    def flush(self) -> None:
+        """Send the acknowledgements given since the last time, once per batch."""
+        if self._acks is not None:
+            self._acks.flush()
+
+    def _consume(self, connection: kombu.Connection) -> None:
+        channel = connection.default_channel
+        acks = self._acks = _Acknowledger(channel)
+        channel.basic_qos(0, self._prefetch, False)
+        tags = [channel.basic_consume(queue, callback=self._receiver(queue, acks)) for queue in self._queues]
+        self.is_connected = True
+        while not self._stopping:
+            try:
+                connection.drain_events(timeout=HEARTBEAT_SECONDS / 4)
+            except TimeoutError:
+                connection.heartbeat_check()
+        for tag in tags:
+            channel.basic_cancel(tag)
+        # What is in hand is finished and acknowledged before the connection closes; what is not goes back to its queue.
+        acks.wait_until_idle(timeout_seconds=20)
+
+    def _receiver(self, queue: str, acks: _Acknowledger) -> Callable[[Message], None]:
+        def receive(message: Message) -> None:
+            info = message.delivery_info
+            tag = info["delivery_tag"]
+            body = message.body.encode() if isinstance(message.body, str) else bytes(message.body)
+            raw = RawMessage(
+                queue,
+                body,
+                info["exchange"],
+                info["routing_key"],
+                message.properties.get("content_type"),
+                bool(info["redelivered"]),
+            )
+            acks.receive(tag)
+            self._take(raw, lambda: acks.done(tag))
+
+        return receive
+
+
+class _Acknowledger:
+    """Acknowledges in one frame all that is done up to the first that is not."""
+
+    def __init__(self, channel: kombu.transport.pyamqp.Channel) -> None:
+        self._channel = channel
+        self._open: set[int] = set()
+        self._highest = 0
+        self._acknowledged = 0
+
+    def receive(self, tag: int) -> None:
+        self._open.add(tag)
+        self._highest = tag
+
+    def done(self, tag: int) -> None:
+        self._open.discard(tag)
+
+    def flush(self) -> None:
+        up_to = min(self._open) - 1 if self._open else self._highest
+        if up_to <= self._acknowledged:
+            return
+        self._acknowledged = up_to
+        try:
+            self._channel.basic_ack(up_to, multiple=True)
+        except BROKEN:
+            pass  # the connection broke: the messages come again, and the inbox knows them
+
+    def wait_until_idle(self, timeout_seconds: float) -> None:
+        deadline = monotonic() + timeout_seconds
+        while self._open and monotonic() < deadline:
+            eventlet.sleep(0.02)
+        self.flush()
+
+
+class Publisher:
+    """Publishes rows in one go and waits for their confirms. Used by one greenthread only."""
+
+    def __init__(self, uri: str, name: str, confirm_timeout_seconds: float = 10) -> None:
+        self._uri, self._name, self._timeout_seconds = uri, name, confirm_timeout_seconds
+        self._connection: kombu.Connection | None = None
+        self._waiting: dict[int, UUID] = {}
+        self._sequence = 0
+        self._confirmed: set[UUID] = set()
+        self._failed: set[UUID] = set()
+
+    @property
+    def is_connected(self) -> bool:
+        return self._connection is not None
+
+    def publish(self, rows: Iterable[OutboxRow]) -> tuple[set[UUID], set[UUID]]:
+        """Publish, and give the ids that the broker confirmed and those that it refused (no queue, or nacked).
+
+        A row in neither is in doubt. Raises one of `BROKEN` when the broker is out of reach; then all are in doubt.
+        """
+        try:
+            channel = self._channel()
+            self._confirmed, self._failed = set(), set()
+            for row in rows:
+                self._sequence += 1
+                self._waiting[self._sequence] = row.id
+                message = Message(
+                    row.body.encode(), content_type=CONTENT_TYPE, delivery_mode=2, message_id=str(row.id), type=row.type
+                )
+                mandatory = topology.has_hearers(row.exchange, row.type)
+                # Channel.basic_publish would poll the socket before each message; a blocked connection shows in the confirms.
+                channel.send_method(spec.Basic.Publish, "Bssbb", (0, row.exchange, row.type, mandatory, False), message)
+            self._await_confirms()
+        except BROKEN:
+            self.close()
+            raise
+        # A returned message is confirmed too: the return comes first and wins.
+        return self._confirmed - self._failed, self._failed
+
+    def idle(self) -> None:
+        """Keep the connection alive; call it every few seconds when there is nothing to publish. Reconnects where it broke."""
+        try:
+            self._channel()
+            assert self._connection is not None
+            try:
+                self._connection.drain_events(timeout=0.001)
+            except TimeoutError:
+                pass
+            self._connection.heartbeat_check()
+        except BROKEN:
+            self.close()
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        self._waiting.clear()
+        self._sequence = 0
+        if connection is not None:
+            try:
+                connection.release()
+            except BROKEN:
+                pass
+
+    def _channel(self) -> kombu.transport.pyamqp.Channel:
+        if self._connection is None:
+            connection = connect(self._uri, self._name)
+            channel = connection.default_channel
+            channel.confirm_select()
+            channel.events["basic_ack"].add(self._on_ack)
+            channel.events["basic_nack"].add(self._on_nack)
+            channel.events["basic_return"].add(self._on_return)
+            self._connection = connection
+        return self._connection.default_channel
+
+    def _await_confirms(self) -> None:
+        deadline = monotonic() + self._timeout_seconds
+        assert self._connection is not None
+        while self._waiting:
+            # Raises TimeoutError, an OSError, when the broker keeps us waiting: the connection may be blocked by an alarm.
+            self._connection.drain_events(timeout=max(0.001, deadline - monotonic()))
+
+    def _settle(self, delivery_tag: int, multiple: bool, into: set[UUID]) -> None:
+        tags = [tag for tag in self._waiting if tag <= delivery_tag] if multiple else [delivery_tag]
+        into.update(self._waiting.pop(tag) for tag in tags if tag in self._waiting)
+
+    def _on_ack(self, delivery_tag: int, multiple: bool) -> None:
+        self._settle(delivery_tag, multiple, self._confirmed)
+
+    def _on_nack(self, delivery_tag: int, multiple: bool, *_: object) -> None:
+        self._settle(delivery_tag, multiple, self._failed)
+
+    def _on_return(self, _code: int, _text: str, _exchange: str, _routing_key: str, message: Message) -> None:
+        self._failed.add(UUID(message.properties["message_id"]))

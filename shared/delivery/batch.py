@@ -1,0 +1,244 @@
+"""Many deliveries in one transaction, each by the service's own one-message handler.
+
+A handler that fails takes back what it saved and recorded, not what its neighbours did. A transaction that fails as a whole is done again, one
+delivery at a time, so that one bad message neither holds up nor undoes the others.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+from uuid import UUID, uuid4
+
+import psycopg
+
+from shared.contracts.errors import Parked, Refused, TryLater
+from shared.database import Contended, Database, DatabaseUnavailable, type_of_connection
+from shared.delivery import tables
+from shared.delivery.ladder import Ladder
+from shared.delivery.work import Delivery, Ending, IntentRow, OutboxRow, RawMessage, Recorder, Store, Work
+
+_log = logging.getLogger("brownpaper.delivery")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a raw message says: which method of the door it is for, and what it hands it.
+
+    `sealed` tells that the message validated with every personal part sealed, so that its body may be kept; `body` replaces one that
+    came in the clear by its sealed form.
+    """
+
+    method: str
+    message: Any
+    about: Any = None
+    claim: tuple[str, str] | None = None
+    traceparent: str | None = None
+    source: str | None = None
+    id: str | None = None
+    type: str | None = None
+    sealed: bool = False
+    body: bytes | None = None
+
+
+class Reader(Protocol):
+    def __call__(self, raw: RawMessage) -> Reading: ...
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a committed transaction leaves to do: endings to report, events to publish, calls to make."""
+
+    endings: list[tuple[Delivery, Ending]] = field(default_factory=list)
+    outbox: list[OutboxRow] = field(default_factory=list)
+    intents: list[IntentRow] = field(default_factory=list)
+
+
+class Batches:
+    """Runs deliveries through a door's methods. `lease_seconds` is how long this process may take to publish or call."""
+
+    def __init__(self, database: Database, store_class: type[Store], speaker: str, ladder: Ladder, lease_seconds: float) -> None:
+        self._database, self._store_class, self._speaker = database, store_class, speaker
+        self._ladder, self._lease_seconds = ladder, lease_seconds
+
+    def run(self, door: object, read: Reader, deliveries: Sequence[Delivery]) -> list[Outcome]:
+        """Handle these, commit, and say what came of it. Raises DatabaseUnavailable when nothing was committed and waiting may help."""
+        for delivery in deliveries:
+            self._read(read, delivery)
+        if len(deliveries) > 1:
+            try:
+                return [self._one_transaction(door, deliveries)]
+            except (Contended, psycopg.Error) as error:
+                _log.info("batch_split", extra={"error": type(error).__name__, "batch": len(deliveries)})
+        return [self._alone(door, delivery) for delivery in deliveries]
+
+    def _alone(self, door: object, delivery: Delivery) -> Outcome:
+        for _ in range(5):
+            try:
+                return self._one_transaction(door, [delivery])
+            except Contended:
+                continue
+            except psycopg.Error as error:
+                # The class of the error only: its text may hold a value.
+                delivery.message = Parked(f"database_{(error.sqlstate or 'error').lower()}")
+                return self._one_transaction(door, [delivery])
+        raise DatabaseUnavailable
+
+    def _read(self, read: Reader, delivery: Delivery) -> None:
+        """Read a raw message; one that cannot be read ends as its `message`, an error, then says."""
+        raw = delivery.raw
+        if raw is None or delivery.message is not None:
+            return
+        try:
+            reading = read(raw)
+        except (Parked, Refused, TryLater) as error:
+            delivery.message = error
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:
+            delivery.message = Parked(f"unexpected_{type(error).__name__}")
+        else:
+            delivery.method, delivery.message, delivery.about = reading.method, reading.message, reading.about
+            delivery.traceparent = reading.traceparent
+            if delivery.held_id is None:  # what is held has its claim already
+                delivery.claim = reading.claim
+            raw.source, raw.id, raw.type, raw.sealed = reading.source, reading.id, reading.type, reading.sealed
+            raw.body = raw.body if reading.body is None else reading.body
+
+    def _one_transaction(self, door: object, deliveries: Sequence[Delivery]) -> Outcome:
+        at = datetime.now(UTC)
+        leased_until = at + timedelta(seconds=self._lease_seconds)
+        with self._database.begin() as connection:
+            recorder = Recorder(self._speaker, at)
+            store = self._store_class(connection, recorder)
+            outcome = Outcome(outbox=recorder.outbox)
+            fresh = tables.claim(connection, (d.claim for d in deliveries if d.claim), at)
+            settling = [d.intent_id for d in deliveries if d.intent_id]
+            standing = tables.lock_intents(connection, settling) if settling else set()
+            held = [d.held_id for d in deliveries if d.held_id]
+            if held:
+                standing |= tables.lock_held(connection, held)
+            store.prefetch(deliveries)
+            work = Work(store, at)
+            for delivery in deliveries:
+                outcome.endings.append((delivery, self._handle(door, delivery, work, recorder, fresh, standing)))
+            for shelf in store.shelves():
+                shelf.flush()
+            self._write_endings(connection, outcome.endings, at)
+            if recorder.intents:
+                written = tables.write_intents(connection, recorder.intents, at, leased_until)
+                outcome.intents = [
+                    replace(intent, leased_until=leased_until) for intent in recorder.intents if intent.id in written
+                ]
+            if recorder.outbox:
+                tables.write_outbox(connection, recorder.outbox, at, leased_until)
+        return outcome
+
+    def _handle(
+        self,
+        door: object,
+        delivery: Delivery,
+        work: Work[Any],
+        recorder: Recorder,
+        fresh: set[tuple[str, str]],
+        standing: set[UUID],
+    ) -> Ending:
+        if delivery.claim is not None:
+            if delivery.claim not in fresh:
+                return Ending("repeated")
+            fresh.discard(delivery.claim)
+        row = delivery.intent_id or delivery.held_id
+        if row is not None:
+            if row not in standing:
+                return Ending("repeated")
+            standing.discard(row)
+        recorder.mark(delivery.traceparent)
+        for shelf in work.store.shelves():
+            shelf.mark()
+        try:
+            if isinstance(delivery.message, Exception):
+                raise delivery.message
+            result = getattr(door, delivery.method)(delivery.message, work)
+            return result if isinstance(result, Ending) else Ending("done", result=result)
+        except TryLater as error:
+            if isinstance(error, DatabaseUnavailable | Contended):
+                raise
+            ending = Ending("later", error.code)
+        except Parked as error:
+            ending = Ending("parked", error.code, error.faults)
+        except Refused as error:
+            ending = Ending("refused", error.code, error.faults)
+        except psycopg.Error:
+            raise
+        except Exception as error:
+            _log.error("handler_failed", extra={"method": delivery.method, "error": type(error).__name__, "place": _place(error)})
+            ending = Ending("parked", f"unexpected_{type(error).__name__}")
+        recorder.rollback()
+        for shelf in work.store.shelves():
+            shelf.rollback()
+        return ending
+
+    def _write_endings(self, connection: type_of_connection, endings: list[tuple[Delivery, Ending]], at: datetime) -> None:
+        settled, released = [], []
+        for place, (delivery, ending) in enumerate(endings):
+            is_over = ending.kind in ("done", "repeated")
+            if delivery.intent_id is not None:
+                if is_over:
+                    settled.append(delivery.intent_id)
+                elif ending.kind == "later":
+                    tables.put_off_intent(connection, delivery.intent_id, at + self._ladder.delay(delivery.tries))
+                else:
+                    tables.park_intent(connection, delivery.intent_id, ending.code)
+            elif delivery.raw is not None:
+                if is_over:
+                    if delivery.held_id is not None:
+                        released.append(delivery.held_id)
+                else:
+                    endings[place] = (delivery, self._hold(connection, delivery, delivery.raw, ending, at))
+        if settled:
+            tables.settle_intents(connection, settled)
+        if released:
+            tables.release_held(connection, released)
+
+    def _hold(self, connection: type_of_connection, delivery: Delivery, raw: RawMessage, ending: Ending, at: datetime) -> Ending:
+        tries = delivery.tries + 1
+        if ending.kind != "later" or self._ladder.is_over(tries) or not raw.sealed:
+            state, due_at = "parked", None
+            ending = replace(ending, kind="parked") if ending.kind == "later" else ending
+        else:
+            state, due_at = "later", at + self._ladder.delay(tries)
+        tables.hold(
+            connection,
+            tables.HeldRow(
+                id=delivery.held_id or uuid4(),
+                state=state,
+                queue=raw.queue,
+                source=raw.source,
+                event_id=raw.id,
+                type=raw.type,
+                reason=ending.code,
+                faults=ending.faults,
+                body=raw.body.decode() if raw.sealed else None,
+                length=len(raw.body),
+                headers={"exchange": raw.exchange, "routing_key": raw.routing_key} if raw.sealed else {},
+                tries=tries,
+                first_at=delivery.first_at or at,
+                last_at=at,
+                due_at=due_at,
+            ),
+        )
+        return ending
+
+
+def _place(error: BaseException) -> str:
+    """Where an error was raised, file and line of our own innermost frame: no text of it."""
+    place, frame = "", error.__traceback__
+    while frame is not None:
+        name = frame.tb_frame.f_globals.get("__name__", "")
+        if name.startswith(("services.", "shared.")):
+            place = f"{name}:{frame.tb_lineno}"
+        frame = frame.tb_next
+    return place

@@ -1,0 +1,396 @@
+"""The engine of a service's process: what is waiting becomes a batch, a batch a transaction, a transaction publishes and calls.
+
+One greenthread each for: consuming, batches, relaying the outbox, and sweeping what another process left behind (leases that ran out). Calls to
+outside parties run beside, several in flight. Everything is durable before anybody is told: a message is acknowledged after its commit, an
+outbox row is deleted after its confirm, an intent after its outcome is committed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from time import monotonic, perf_counter
+from typing import Any
+
+import eventlet
+from eventlet.event import Event as Happening
+from eventlet.queue import Empty, Queue
+from eventlet.semaphore import Semaphore
+from nameko.extensions import Entrypoint, SharedExtension
+
+from shared import metrics
+from shared.contracts.errors import Parked, TryLater
+from shared.database import Database, DatabaseUnavailable
+from shared.delivery import tables, topology
+from shared.delivery.amqp import BROKEN, Consumer, Publisher
+from shared.delivery.batch import Batches, Outcome, Reading
+from shared.delivery.ladder import Ladder
+from shared.delivery.reading import read_event
+from shared.delivery.work import Delivery, Ending, IntentRow, OutboxRow, RawMessage
+from shared.settings import DeliverySettings
+
+_log = logging.getLogger("brownpaper.delivery")
+_STOP = object()
+
+
+class Engine(SharedExtension):
+    """See the module. The door's class names its store as `Store`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._batch_entrypoint: Entrypoint | None = None
+        self._heard: dict[str, tuple[type[Any], str]] = {}
+        self._intake: dict[str, str] = {}
+        self._performs: dict[str, Entrypoint] = {}
+        self._settles: dict[str, str] = {}
+        self._stopping = False
+
+    # ── what the door's entrypoints register ─────────────────────────────────────────────────────────────────────────────────
+
+    def run_batches_through(self, entrypoint: Entrypoint) -> None:
+        self._batch_entrypoint = entrypoint
+
+    def hear(self, event: type[Any], method: str) -> None:
+        self._heard[event.type] = (event, method)
+
+    def take_in(self, queues: Sequence[str], method: str) -> None:
+        self._intake.update(dict.fromkeys(queues, method))
+
+    def perform(self, kind: str, entrypoint: Entrypoint) -> None:
+        self._performs[kind] = entrypoint
+
+    def settle(self, kind: str, method: str) -> None:
+        self._settles[kind] = method
+
+    # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def setup(self) -> None:
+        settings: DeliverySettings = self.container.config["settings"]
+        self._settings = settings
+        service = self.container.service_name
+        self._ladder = Ladder(settings.later_rungs_seconds)
+        self.database = Database(settings.database_url, name=service)
+        # Losing the deletion of a confirmed row only publishes it twice; it need not wait for the disk.
+        self._relay_database = Database(settings.database_url, name=f"{service}.relay", synchronous_commit=False)
+        self._batches = Batches(self.database, self.container.service_cls.Store, service, self._ladder, settings.lease_seconds)
+        self._waiting: Queue = Queue()
+        self._to_publish: Queue = Queue()
+        self._calls_in_flight = Semaphore(settings.calls_in_flight)
+        self._publisher = Publisher(settings.amqp_uri, f"{service}.relay")
+        self._consumer = Consumer(
+            settings.amqp_uri, f"{service}.consumer", topology.queues_of(service), self._receive, prefetch=settings.prefetch
+        )
+        self._is_idle = True
+
+    def start(self) -> None:
+        self._batch_loop = self.container.spawn_managed_thread(self._run_batches, "batches")
+        self._relay_loop = self.container.spawn_managed_thread(self._run_relay, "relay")
+        self._consume_loop = self.container.spawn_managed_thread(self._consumer.run, "consumer")
+        self._sweep_loop = self.container.spawn_managed_thread(self._run_sweep, "sweep")
+
+    def stop(self) -> None:
+        """Finish what is in hand, take nothing new."""
+        self._stopping = True
+        self._consumer.stop()
+        deadline = monotonic() + self._settings.stop_timeout_seconds
+        self._consume_loop.wait()
+        while monotonic() < deadline and not (self._is_idle and self._waiting.empty()):
+            eventlet.sleep(0.02)
+        self._waiting.put(_STOP)
+        self._batch_loop.wait()
+        self._to_publish.put(_STOP)
+        self._relay_loop.wait()
+        self._sweep_loop.kill()
+        self._publisher.close()
+        self.database.close()
+        self._relay_database.close()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether broker and database answer."""
+        if not (self._consumer.is_connected and self._publisher.is_connected):
+            return False
+        try:
+            with self.database.begin() as connection:
+                connection.execute("select 1")
+        except TryLater:
+            return False
+        return True
+
+    # ── taking in ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _receive(self, raw: RawMessage, acknowledge: Callable[[], None]) -> None:
+        self.submit(Delivery("", None, lambda _ending: acknowledge(), raw=raw))
+
+    def submit(self, delivery: Delivery) -> None:
+        """Have this handled in one of the next batches; `on_end` tells how it ended."""
+        self._waiting.put(delivery)
+
+    def ask(self, asks: Sequence[Delivery], timeout_seconds: float = 15) -> list[Ending]:
+        """Have these handled and wait for their endings, in the order given. Raises TryLater when that takes too long."""
+        endings: dict[int, Ending] = {}
+        happening = Happening()
+
+        def note(place: int, ending: Ending) -> None:
+            endings[place] = ending
+            if len(endings) == len(asks) and not happening.ready():
+                happening.send(None)
+
+        for place, delivery in enumerate(asks):
+            delivery.on_end = partial(note, place)
+            self.submit(delivery)
+        if asks:
+            with eventlet.Timeout(timeout_seconds, False):
+                happening.wait()
+            if len(endings) < len(asks):
+                raise TryLater("service_busy")
+        return [endings[place] for place in range(len(asks))]
+
+    def _read(self, door: object, raw: RawMessage) -> Reading:
+        method = self._intake.get(raw.queue)
+        if method is None:
+            return read_event(raw, self._heard)
+        reading: Reading = getattr(door, method)(raw)
+        return reading
+
+    # ── batches ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _run_batches(self) -> None:
+        last_size = 0
+        while True:
+            first = self._waiting.get()
+            if first is _STOP:
+                return
+            self._is_idle = False
+            deliveries = [first]
+            # A lone message goes at once; only a busy process lingers for a fuller batch.
+            eventlet.sleep(self._settings.linger_seconds if last_size > 2 else 0)
+            while len(deliveries) < self._settings.batch_size:
+                try:
+                    delivery = self._waiting.get_nowait()
+                except Empty:
+                    break
+                if delivery is _STOP:
+                    self._waiting.put(_STOP)
+                    break
+                deliveries.append(delivery)
+            last_size = len(deliveries)
+            self._run_one_batch(deliveries)
+            self._is_idle = True
+
+    def _run_one_batch(self, deliveries: list[Delivery]) -> None:
+        delay_seconds = 0.1
+        while True:
+            started = perf_counter()
+            happening = Happening()
+            self.container.spawn_worker(
+                self._batch_entrypoint,
+                (deliveries,),
+                {},
+                handle_result=lambda _context, result, exc_info, happening=happening: (
+                    happening.send((result, exc_info)),
+                    (result, None),
+                )[1],
+            )
+            outcomes, exc_info = happening.wait()
+            if exc_info is None:
+                break
+            error = exc_info[1]
+            if not isinstance(error, DatabaseUnavailable):
+                raise error
+            _log.warning("database_unavailable", extra={"batch": len(deliveries)})
+            eventlet.sleep(delay_seconds)
+            delay_seconds = min(delay_seconds * 2, 5)
+        for outcome in outcomes:
+            self._after_commit(outcome, perf_counter() - started)
+
+    def run_batch(self, door: object, deliveries: list[Delivery]) -> list[Outcome]:
+        """What the door's batch method does: see `Batches.run`."""
+        return self._batches.run(door, partial(self._read, door), deliveries)
+
+    def _after_commit(self, outcome: Outcome, seconds: float) -> None:
+        if outcome.outbox:
+            self._to_publish.put(list(outcome.outbox))
+        for intent in outcome.intents:
+            self._perform(intent)
+        service = self.container.service_name
+        metrics.batch_size.labels(service).observe(len(outcome.endings))
+        for delivery, ending in outcome.endings:
+            delivery.on_end(ending)
+            self._tell(service, delivery, ending, seconds, len(outcome.endings))
+        self._consumer.flush()
+
+    def _tell(self, service: str, delivery: Delivery, ending: Ending, seconds: float, batch: int) -> None:
+        raw = delivery.raw
+        kind = (raw.type if raw else None) or delivery.method or "unreadable"
+        metrics.messages.labels(service, kind if kind in self._known else "unknown", ending.kind).inc()
+        _log.info(
+            "handled",
+            extra={
+                "type": kind if kind in self._known else "unknown",
+                "id": raw.id if raw else None,
+                "order_number": delivery.about.order_number if delivery.about else None,
+                "ending": ending.kind,
+                "code": ending.code or None,
+                "tries": delivery.tries or None,
+                "batch": batch,
+                "milliseconds": round(seconds * 1000, 1),
+                "traceparent": delivery.traceparent,
+            },
+        )
+
+    @property
+    def _known(self) -> frozenset[str]:
+        known: frozenset[str] | None = self.__dict__.get("_known_types")
+        if known is None:
+            door_methods = (name for name in dir(self.container.service_cls) if not name.startswith("_"))
+            known = frozenset({*self._heard, *topology.STOREFRONT_EVENTS, *door_methods})
+            self.__dict__["_known_types"] = known
+        return known
+
+    # ── outbox ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _run_relay(self) -> None:
+        self._publisher.idle()
+        while True:
+            try:
+                rows = self._to_publish.get(timeout=5)
+            except Empty:
+                self._publisher.idle()
+                continue
+            stop = rows is _STOP
+            batch: list[OutboxRow] = [] if stop else rows
+            while not stop and len(batch) < 500:
+                try:
+                    rows = self._to_publish.get_nowait()
+                except Empty:
+                    break
+                stop = rows is _STOP
+                batch.extend([] if stop else rows)
+            if batch:
+                self._publish(batch)
+            if stop:
+                return
+
+    def _publish(self, rows: list[OutboxRow]) -> None:
+        service = self.container.service_name
+        try:
+            confirmed, failed = self._publisher.publish(rows)
+        except BROKEN as error:
+            # The rows stand in the outbox; when their lease has run out the sweep takes them up again.
+            _log.warning("broker_unavailable", extra={"error": type(error).__name__, "batch": len(rows)})
+            metrics.published.labels(service, "in_doubt").inc(len(rows))
+            eventlet.sleep(0.5)
+            return
+        metrics.published.labels(service, "confirmed").inc(len(confirmed))
+        metrics.published.labels(service, "failed").inc(len(failed))
+        try:
+            with self._relay_database.begin() as connection:
+                tables.delete_outbox(connection, sorted(confirmed))
+                if failed:
+                    tables.release_outbox(connection, sorted(failed), datetime.now(UTC) + self._ladder.delay(3))
+        except DatabaseUnavailable:
+            return  # published twice then: the hearers' inboxes know
+        if failed:
+            _log.error(
+                "event_not_taken", extra={"batch": len(failed), "types": sorted({row.type for row in rows if row.id in failed})}
+            )
+
+    # ── intents ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _perform(self, intent: IntentRow) -> None:
+        entrypoint = self._performs.get(intent.kind)
+        if entrypoint is None:
+            self._settle(intent, Parked("intent_unknown"))
+            return
+        eventlet.spawn_n(self._call, entrypoint, intent)
+
+    def _call(self, entrypoint: Entrypoint, intent: IntentRow) -> None:
+        happening = Happening()
+        with self._calls_in_flight:
+            if not self._still_ours(intent):
+                return
+            started = perf_counter()
+            self.container.spawn_worker(
+                entrypoint,
+                (intent,),
+                {},
+                handle_result=lambda _context, result, exc_info: (happening.send((result, exc_info)), (None, None))[1],
+            )
+            result, exc_info = happening.wait()
+        service = self.container.service_name
+        error = exc_info[1] if exc_info else None
+        metrics.calls.labels(
+            service, intent.kind, "later" if isinstance(error, TryLater) else "parked" if error else "answered"
+        ).observe(perf_counter() - started)
+        if error is not None and not isinstance(error, TryLater | Parked):
+            _log.error("call_failed", extra={"kind": intent.kind, "error": type(error).__name__})
+            error = (
+                TryLater(f"unexpected_{type(error).__name__}")
+                if intent.tries < 5
+                else Parked(f"unexpected_{type(error).__name__}")
+            )
+        self._settle(intent, result if error is None else error)
+
+    def _still_ours(self, intent: IntentRow) -> bool:
+        """Whether the lease outlasts the call; one that has waited for its turn is renewed, unless another process has it by now."""
+        now = datetime.now(UTC)
+        if intent.leased_until is None or intent.leased_until - now > timedelta(seconds=self._settings.call_seconds):
+            return True
+        try:
+            with self.database.begin() as connection:
+                until = now + timedelta(seconds=self._settings.lease_seconds)
+                return tables.renew_lease(connection, intent.id, intent.leased_until, until)
+        except TryLater:
+            return False  # the sweep takes it up when the database is back
+
+    def _settle(self, intent: IntentRow, outcome: Any) -> None:
+        message = outcome if isinstance(outcome, Exception) else Settlement(intent, outcome)
+        self.submit(
+            Delivery(
+                self._settles.get(intent.kind, ""),
+                message,
+                lambda _ending: None,
+                about=intent.about,
+                intent_id=intent.id,
+                tries=intent.tries,
+                traceparent=intent.traceparent,
+            )
+        )
+
+    # ── sweeping ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _run_sweep(self) -> None:
+        while not self._stopping:
+            eventlet.sleep(self._settings.sweep_seconds)
+            try:
+                self._sweep()
+            except DatabaseUnavailable:
+                continue
+
+    def _sweep(self) -> None:
+        """Take up what is due: events nobody confirmed, calls nobody finished, messages whose time has come."""
+        at = datetime.now(UTC)
+        leased_until = at + timedelta(seconds=self._settings.lease_seconds)
+        with self._relay_database.begin() as connection:
+            rows = tables.lease_outbox(connection, at, leased_until, 500)
+            intents = tables.lease_intents(connection, at, leased_until, 100)
+            held = tables.lease_held(connection, at, leased_until, 100)
+        if rows:
+            self._to_publish.put(rows)
+        for intent in intents:
+            self._perform(intent)
+        for row in held:
+            raw = RawMessage(row.queue, (row.body or "").encode(), content_type="application/json", **row.headers)
+            self.submit(Delivery("", None, lambda _ending: None, held_id=row.id, tries=row.tries, first_at=row.first_at, raw=raw))
+
+
+class Settlement:
+    """The outcome of a call, for the handler that writes it down."""
+
+    __slots__ = ("intent", "outcome")
+
+    def __init__(self, intent: IntentRow, outcome: Any) -> None:
+        self.intent, self.outcome = intent, outcome

@@ -1,0 +1,50 @@
+"""Reading the events that the services tell each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from shared.contracts.errors import Fault, Parked
+from shared.contracts.events import Event
+from shared.delivery.batch import Reading
+from shared.delivery.topology import own_exchanges
+from shared.delivery.work import RawMessage
+
+
+def read_event(raw: RawMessage, heard: Mapping[str, tuple[type[Event], str]]) -> Reading:
+    """A colleague's event and the method that hears it. Raises `Parked` with codes and places, never a value."""
+    try:
+        envelope = orjson.loads(raw.body)
+        speaker, identity, kind, data = envelope["source"], envelope["id"], envelope["type"], envelope["data"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        raise Parked("malformed_event") from None
+    if kind not in heard:
+        raise Parked("event_unheard")
+    if raw.exchange and raw.exchange not in own_exchanges(speaker):
+        raise Parked("speaker_unexpected")  # the broker's permissions keep others from it; this is the second lock
+    model, method = heard[kind]
+    try:
+        event = model.model_validate(data)
+    except ValidationError as error:
+        raise Parked("malformed_event", faults_of(error)) from None
+    return Reading(
+        method,
+        event,
+        event.about(),
+        (speaker, identity),
+        envelope.get("traceparent"),
+        source=speaker,
+        id=identity,
+        type=kind,
+        sealed=True,  # every personal part of an internal event is a SealedBox, and no other member is personal
+    )
+
+
+def faults_of(error: ValidationError) -> list[Fault]:
+    """What a ValidationError says, without what was sent."""
+    details: list[Any] = error.errors(include_url=False, include_context=False, include_input=False)
+    return [Fault(detail["type"], "/data/" + "/".join(str(step) for step in detail["loc"])) for detail in details]

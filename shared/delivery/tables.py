@@ -1,0 +1,248 @@
+"""All SQL of the plumbing's own tables: inbox, outbox, intents, held. Every function works on the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from shared.contracts.errors import Fault
+from shared.contracts.values import OrderKey
+from shared.database import type_of_connection
+from shared.delivery.work import IntentRow, OutboxRow
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()
+
+
+# ── inbox ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def claim(connection: type_of_connection, claims: Iterable[tuple[str, str]], at: datetime) -> set[tuple[str, str]]:
+    """Take up these (speaker, id) and give those that nobody had taken up before."""
+    rows = [{"source": source, "id": identity} for source, identity in sorted(set(claims))]
+    if not rows:
+        return set()
+    taken = connection.execute(
+        """
+        insert into inbox (source, id, received_at)
+        select source, id, %s from json_to_recordset(%s::json) as claims (source text, id text)
+        on conflict do nothing
+        returning source, id
+        """,
+        (at, _json(rows)),
+    )
+    return {(source, identity) for source, identity in taken}
+
+
+# ── outbox ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def write_outbox(connection: type_of_connection, rows: Sequence[OutboxRow], at: datetime, leased_until: datetime) -> None:
+    connection.execute(
+        """
+        insert into outbox (id, exchange, type, subject, body, leased_until, created_at)
+        select id, exchange, type, subject, body, %s, %s
+        from json_to_recordset(%s::json) as rows (id uuid, exchange text, type text, subject text, body text)
+        """,
+        (
+            leased_until,
+            at,
+            _json([{"id": r.id, "exchange": r.exchange, "type": r.type, "subject": r.subject, "body": r.body} for r in rows]),
+        ),
+    )
+
+
+def delete_outbox(connection: type_of_connection, ids: Sequence[UUID]) -> None:
+    """Forget what the broker has confirmed."""
+    connection.execute("delete from outbox where id = any(%b::uuid[])", (list(ids),))
+
+
+def lease_outbox(connection: type_of_connection, at: datetime, leased_until: datetime, limit: int) -> list[OutboxRow]:
+    """Lease rows whose publisher did not finish, in the order of their writing; safe beside other processes."""
+    rows = connection.execute(
+        """
+        update outbox set leased_until = %s, tries = tries + 1
+        where id in (select id from outbox where leased_until < %s order by position limit %s for update skip locked)
+        returning id, exchange, type, subject, body, position
+        """,
+        (leased_until, at, limit),
+    ).fetchall()
+    return [OutboxRow(*row[:5]) for row in sorted(rows, key=lambda row: row[5])]
+
+
+def release_outbox(connection: type_of_connection, ids: Sequence[UUID], due_at: datetime) -> None:
+    """Let these rows be tried again from `due_at` on."""
+    connection.execute("update outbox set leased_until = %s where id = any(%b::uuid[])", (due_at, list(ids)))
+
+
+# ── intents ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def write_intents(connection: type_of_connection, rows: Sequence[IntentRow], at: datetime, leased_until: datetime) -> set[UUID]:
+    """Write intents and give the ids of those that are new, for the writer itself to perform; (kind, key) stands only once."""
+    written = connection.execute(
+        """
+        insert into intents (id, kind, shop, order_number, key, details, traceparent, tries, leased_until, created_at)
+        select id, kind, shop, order_number, key, details, traceparent, 1, %s, %s
+        from json_to_recordset(%s::json)
+            as rows (id uuid, kind text, shop text, order_number text, key text, details jsonb, traceparent text)
+        on conflict (kind, key) do nothing
+        returning id
+        """,
+        (
+            leased_until,
+            at,
+            _json(
+                [
+                    {
+                        "id": r.id,
+                        "kind": r.kind,
+                        "shop": r.about.shop,
+                        "order_number": r.about.order_number,
+                        "key": r.key,
+                        "details": r.details,
+                        "traceparent": r.traceparent,
+                    }
+                    for r in rows
+                ]
+            ),
+        ),
+    )
+    return {identity for (identity,) in written}
+
+
+def lock_intents(connection: type_of_connection, ids: Sequence[UUID]) -> set[UUID]:
+    """Lock these intents and give those that still stand; what is not given back was settled before."""
+    rows = connection.execute("select id from intents where id = any(%b::uuid[]) order by id for update", (list(ids),))
+    return {identity for (identity,) in rows}
+
+
+def settle_intents(connection: type_of_connection, ids: Sequence[UUID]) -> None:
+    """Forget these intents: their outcome is written down."""
+    connection.execute("delete from intents where id = any(%b::uuid[])", (list(ids),))
+
+
+def lease_intents(connection: type_of_connection, at: datetime, leased_until: datetime, limit: int) -> list[IntentRow]:
+    """Lease intents that are due: those put off, and those whose performer died, which are in doubt."""
+    rows = connection.execute(
+        """
+        update intents set leased_until = %s, tries = tries + 1
+        where id in (select id from intents where parked is null and leased_until < %s order by leased_until limit %s for update skip locked)
+        returning id, kind, shop, order_number, key, details, traceparent, tries
+        """,
+        (leased_until, at, limit),
+    )
+    return [
+        IntentRow(
+            identity, kind, OrderKey(shop, number), key, details, traceparent, tries, in_doubt=True, leased_until=leased_until
+        )
+        for identity, kind, shop, number, key, details, traceparent, tries in rows
+    ]
+
+
+def renew_lease(connection: type_of_connection, identity: UUID, old: datetime, new: datetime) -> bool:
+    """Whether this process still held the intent under its lease `old`, and holds it now until `new`."""
+    return (
+        connection.execute(
+            "update intents set leased_until = %s where id = %s and leased_until = %s", (new, identity, old)
+        ).rowcount
+        == 1
+    )
+
+
+def put_off_intent(connection: type_of_connection, identity: UUID, due_at: datetime) -> None:
+    connection.execute("update intents set leased_until = %s where id = %s", (due_at, identity))
+
+
+def park_intent(connection: type_of_connection, identity: UUID, code: str) -> None:
+    connection.execute("update intents set parked = %s where id = %s", (code, identity))
+
+
+# ── held ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRow:
+    """A message that waits (`later`) or is `parked`. `body` only where it validated with every part sealed."""
+
+    id: UUID
+    state: str
+    queue: str
+    source: str | None
+    event_id: str | None
+    type: str | None
+    reason: str
+    faults: tuple[Fault, ...]
+    body: str | None
+    length: int
+    headers: dict[str, Any]
+    tries: int
+    first_at: datetime
+    last_at: datetime
+    due_at: datetime | None
+
+
+def hold(connection: type_of_connection, row: HeldRow) -> None:
+    """Write or rewrite a held message."""
+    connection.execute(
+        """
+        insert into held (id, state, queue, source, event_id, type, reason, faults, body, length, headers, tries, first_at, last_at, due_at)
+        values (%s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s::jsonb, %s, %s, %s, %s)
+        on conflict (id) do update set state = excluded.state, reason = excluded.reason, faults = excluded.faults,
+            tries = excluded.tries, last_at = excluded.last_at, due_at = excluded.due_at
+        """,
+        (
+            row.id,
+            row.state,
+            row.queue,
+            row.source,
+            row.event_id,
+            row.type,
+            row.reason,
+            _json([fault.as_dict() for fault in row.faults]),
+            row.body,
+            row.length,
+            _json(row.headers),
+            row.tries,
+            row.first_at,
+            row.last_at,
+            row.due_at,
+        ),
+    )
+
+
+def lock_held(connection: type_of_connection, ids: Sequence[UUID]) -> set[UUID]:
+    """Lock these held messages and give those that still stand; what is not given back is done or discarded."""
+    rows = connection.execute("select id from held where id = any(%b::uuid[]) order by id for update", (list(ids),))
+    return {identity for (identity,) in rows}
+
+
+def release_held(connection: type_of_connection, ids: Sequence[UUID]) -> None:
+    """Forget held messages that are done."""
+    connection.execute("delete from held where id = any(%b::uuid[])", (list(ids),))
+
+
+def lease_held(connection: type_of_connection, at: datetime, leased_until: datetime, limit: int) -> list[HeldRow]:
+    """Lease messages whose time has come; safe beside other processes."""
+    rows = connection.execute(
+        """
+        update held set due_at = %s
+        where id in (select id from held where state = 'later' and due_at < %s order by due_at limit %s for update skip locked)
+        returning id, state, queue, source, event_id, type, reason, faults, body, length, headers, tries, first_at, last_at, due_at
+        """,
+        (leased_until, at, limit),
+    )
+    return [_held_row(row) for row in rows]
+
+
+def _held_row(row: tuple[Any, ...]) -> HeldRow:
+    """The columns stand in the order of the fields."""
+    values = list(row)
+    values[7] = tuple(Fault(**fault) for fault in row[7])
+    return HeldRow(*values)

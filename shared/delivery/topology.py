@@ -1,0 +1,202 @@
+"""Who hears what, once: exchanges, queues, bindings and what each broker user may do.
+
+One step (`declare`) makes all of it as the broker's administrator before anybody publishes; a service only uses it. That the broker
+holds exactly this topology is told by a marker exchange named after its digest (`marker`): a service that does not find its marker
+does not start (decision 0004).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+
+import kombu
+
+PARKED_EXCHANGE = "parked"
+ANSWERS_EXCHANGE = "storefront.answers"
+ANSWERS_QUEUE = "storefront.answers"
+INTAKE_EXCHANGE = "storefront.events"
+INTAKE_QUEUE = "orders.intake"
+INTAKE_OVER_HTTPS = "https"  # where a storefront event came from that no queue held
+STOREFRONT_EVENTS = (
+    "order_placed",
+    "order_cancellation_requested",
+    "payment_replaced",
+    "return_requested",
+    "customer_corrected",
+    "customer_deactivated",
+    "customer_erasure_requested",
+    "customer_data_requested",
+    "preferences_changed",
+    "friend_referred",
+    "special_request_submitted",
+)
+DELIVERY_LIMIT = 20  # deliveries of one message that crashed its consumer, before the broker parks it
+
+SERVICES = ("orders", "payments", "shipping", "notifications")
+
+HEARERS: dict[str, dict[str, tuple[str, ...]]] = {
+    "orders.parts": {
+        "recipient_entrusted": ("shipping",),
+        "contact_entrusted": ("notifications",),
+        "billing_entrusted": ("payments",),
+    },
+    "orders.events": {
+        "order_accepted": (),
+        "order_completed": (),
+        "order_held": ("shipping",),
+        "order_cancelled": ("shipping", "notifications"),
+    },
+    "payments.events": {
+        "payment_authorised": ("orders", "shipping", "notifications"),
+        "payment_declined": ("orders",),
+        "payment_captured": ("orders", "shipping"),
+        "payment_capture_failed": ("orders", "shipping"),
+        "part_refused": ("orders",),
+        "intake_key_published": ("orders",),
+    },
+    "shipping.events": {
+        "pick_list_issued": ("orders",),
+        "parcel_packed": ("orders",),
+        "label_created": ("orders", "payments"),
+        "shipment_dispatched": ("orders", "notifications"),
+        "shipment_delivered": ("orders", "notifications"),
+        "part_refused": ("orders",),
+        "intake_key_published": ("orders",),
+    },
+    "notifications.events": {
+        "mail_sent": (),
+        "part_refused": ("orders",),
+        "intake_key_published": ("orders",),
+    },
+}
+"""exchange → event → the services that hear it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue, its bindings (exchange, routing key) and its arguments."""
+
+    name: str
+    bindings: tuple[tuple[str, str], ...]
+    arguments: dict[str, str | int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What a broker user may do in the virtual host: anchored regular expressions, as RabbitMQ takes them."""
+
+    configure: str
+    write: str
+    read: str
+
+
+def events_queue(service: str) -> str:
+    return f"{service}.events"
+
+
+def parked_queue(service: str) -> str:
+    return f"{service}.parked"
+
+
+def queues_of(service: str) -> tuple[str, ...]:
+    """The queues a service consumes."""
+    own = (events_queue(service), parked_queue(service))
+    return (INTAKE_QUEUE, *own) if service == "orders" else own
+
+
+def has_hearers(exchange: str, event: str) -> bool:
+    """Whether an event must find a queue: then it is published `mandatory`."""
+    return exchange == ANSWERS_EXCHANGE or bool(HEARERS.get(exchange, {}).get(event))
+
+
+def _working(name: str, service: str, bindings: tuple[tuple[str, str], ...]) -> Queue:
+    # At-least-once dead-lettering needs reject-publish; both need a quorum queue.
+    return Queue(
+        name,
+        bindings,
+        {
+            "x-queue-type": "quorum",
+            "x-delivery-limit": DELIVERY_LIMIT,
+            "x-dead-letter-exchange": PARKED_EXCHANGE,
+            "x-dead-letter-routing-key": service,
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",
+        },
+    )
+
+
+def _queues() -> tuple[Queue, ...]:
+    queues = [_working(INTAKE_QUEUE, "orders", ((INTAKE_EXCHANGE, "#"),))]
+    for service in SERVICES:
+        heard = tuple(
+            (exchange, event) for exchange, events in HEARERS.items() for event, hearers in events.items() if service in hearers
+        )
+        queues.append(_working(events_queue(service), service, heard))
+        queues.append(Queue(parked_queue(service), ((PARKED_EXCHANGE, service),), {"x-queue-type": "quorum"}))
+    # Kept seven days, the oldest go first when it is full: the storefront's contract.
+    answers: dict[str, str | int] = {
+        "x-queue-type": "quorum",
+        "x-message-ttl": 7 * 24 * 3600 * 1000,
+        "x-max-length-bytes": 1 << 30,
+        "x-overflow": "drop-head",
+    }
+    queues.append(Queue(ANSWERS_QUEUE, ((ANSWERS_EXCHANGE, "#"),), answers))
+    return tuple(queues)
+
+
+EXCHANGES: tuple[str, ...] = (INTAKE_EXCHANGE, ANSWERS_EXCHANGE, PARKED_EXCHANGE, *HEARERS)
+QUEUES: tuple[Queue, ...] = _queues()
+
+
+def own_exchanges(service: str) -> tuple[str, ...]:
+    """The exchanges a service may publish to."""
+    if service == "orders":
+        return ("orders.parts", "orders.events", ANSWERS_EXCHANGE)
+    return (f"{service}.events",)
+
+
+def _any_of(names: tuple[str, ...]) -> str:
+    return f"^({'|'.join(re.escape(name) for name in sorted(names))})$" if names else "^$"
+
+
+def permissions(user: str) -> Permission:
+    """The least that a user needs: a service writes its own exchanges and reads its own queues; nobody configures."""
+    if user == "storefront":
+        return Permission("^$", _any_of((INTAKE_EXCHANGE,)), _any_of((ANSWERS_QUEUE,)))
+    return Permission("^$", _any_of(own_exchanges(user)), _any_of(queues_of(user)))
+
+
+def topic_rows(user: str) -> list[tuple[str, str, str]]:
+    """(exchange, write, read) for every exchange: RabbitMQ allows everything where a user has no topic row at all."""
+    rows = []
+    for exchange in EXCHANGES:
+        write = "^$"
+        if user == "storefront" and exchange == INTAKE_EXCHANGE:
+            write = "^.*$"  # a routing key that is no event of the contract is refused with an answer, not by the broker
+        elif user == "orders" and exchange == ANSWERS_EXCHANGE:
+            write = "^[a-z_]+$"
+        elif user in SERVICES and exchange in own_exchanges(user):
+            write = _any_of(tuple(HEARERS[exchange]))
+        rows.append((exchange, write, "^$"))
+    return rows
+
+
+def marker() -> str:
+    """The name of the exchange that says: this broker holds this very topology."""
+    shape = repr((EXCHANGES, [(queue.name, queue.bindings, sorted(queue.arguments.items())) for queue in QUEUES]))
+    return "topology." + hashlib.sha256(shape.encode()).hexdigest()[:16]
+
+
+def declare(connection_uri: str) -> None:
+    """Declare exchanges, queues and bindings, and last the marker. Safe to repeat; raises kombu's errors."""
+    with kombu.Connection(connection_uri) as connection:
+        channel = connection.default_channel
+        for exchange in EXCHANGES:
+            channel.exchange_declare(exchange, "topic", durable=True, auto_delete=False)
+        for queue in QUEUES:
+            channel.queue_declare(queue.name, durable=True, auto_delete=False, arguments=dict(queue.arguments))
+            for exchange, routing_key in queue.bindings:
+                channel.queue_bind(queue.name, exchange, routing_key)
+        channel.exchange_declare(marker(), "fanout", durable=True, auto_delete=False)

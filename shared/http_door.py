@@ -1,0 +1,213 @@
+"""The HTTP side of a door: tokens, limits, JSON in and out, and one table from our errors to statuses.
+
+Nothing about a request is logged but the door's name and the status: an address, a user agent, a path may be personal or secret.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import orjson
+from eventlet import wsgi
+from eventlet.event import Event as Happening
+from nameko.extensions import Entrypoint
+from nameko.web.server import HttpOnlyProtocol, WebServer
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Rule
+from werkzeug.wrappers import Request as WerkzeugRequest
+from werkzeug.wrappers import Response
+
+from shared import metrics
+from shared.contracts.errors import Fault, Parked, Refused, TryLater
+
+_log = logging.getLogger("brownpaper.http")
+
+F = TypeVar("F", bound=Callable[..., Any])
+MAX_BODY_BYTES = 512 * 1024
+REQUEST_TIMEOUT_SECONDS = 60
+
+
+class StatusError(Refused):
+    """A refusal with its own HTTP status."""
+
+    def __init__(self, status: int, code: str, path: str = "", headers: Mapping[str, str] | None = None) -> None:
+        super().__init__([Fault(code, path)])
+        self.status = status
+        self.headers = dict(headers or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a door's method gives back: a JSON value, or bytes with a Content-Type."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a door's method gets: the path's parts, the query, and the body (at most `MAX_BODY_BYTES`)."""
+
+    values: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes
+    content_type: str
+
+    def json(self) -> Any:
+        """The body as JSON. Raises a refusal with 415 or 400."""
+        if self.content_type not in ("application/json", "application/cloudevents+json"):
+            raise StatusError(415, "content_type_unsupported")
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            raise StatusError(400, "malformed_json") from None
+
+
+def problem(status: int, code: str, faults: tuple[Fault, ...] = (), headers: Mapping[str, str] | None = None) -> Response:
+    """RFC 9457's problem answer: a status, a stable code, every fault; never a value."""
+    reasons = [fault.as_dict() for fault in faults] or [{"code": code, "path": ""}]
+    body = orjson.dumps({"title": code, "status": status, "reasons": reasons})
+    return Response(body, status=status, content_type="application/problem+json", headers=dict(headers or {}))
+
+
+def problem_of(error: Exception) -> Response:
+    """The one table from errors to answers."""
+    match error:
+        case StatusError():
+            return problem(error.status, error.code, error.faults, error.headers)
+        case Refused():
+            return problem(422, error.code, error.faults)
+        case TryLater():
+            return problem(503, error.code, headers={"Retry-After": str(int(error.after_seconds or 2))})
+        case Parked():
+            return problem(500, error.code)
+        case HTTPException():
+            return problem(error.code or 500, (error.name or "error").lower().replace(" ", "_"))
+        case _:
+            return problem(500, "unexpected")
+
+
+class HttpDoor(WebServer):
+    """Nameko's server, silent, with problem answers, and without the delays of small writes."""
+
+    def run(self) -> None:
+        while self._is_accepting:
+            sock, address = self._sock.accept()
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.settimeout(REQUEST_TIMEOUT_SECONDS)
+            self.container.spawn_managed_thread(lambda sock=sock, address=address: self.process_request(sock, address), "http")
+
+    def process_request(self, sock: Any, address: Any) -> None:
+        try:
+            super().process_request(sock, address)
+        except OSError:
+            pass  # the client is gone
+
+    def get_wsgi_server(self, sock: Any, wsgi_app: Any, protocol: Any = HttpOnlyProtocol, debug: bool = False) -> Any:
+        return wsgi.Server(
+            sock,
+            sock.getsockname(),
+            wsgi_app,
+            protocol=protocol,
+            debug=debug,
+            log=logging.getLogger("eventlet.wsgi"),
+            log_output=False,
+            keepalive=True,
+            socket_timeout=REQUEST_TIMEOUT_SECONDS,
+        )
+
+    def get_wsgi_app(self) -> Callable[..., Any]:
+        routes = self.make_url_map()
+
+        def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+            try:
+                provider, values = routes.bind_to_environ(environ).match()
+                response = provider.answer(WerkzeugRequest(environ), values)
+            except HTTPException as error:
+                response = problem_of(error)
+            return response(environ, start_response)
+
+        return application
+
+
+class Served(Entrypoint):
+    """One route. `token` names the setting whose bearer token the caller must show."""
+
+    server = HttpDoor()
+
+    def __init__(self, method: str, path: str, *, token: str | None = None, in_flight: int = 256) -> None:
+        super().__init__()
+        self._method, self._path, self._token, self._in_flight = method, path, token, in_flight
+        self._busy = 0
+
+    def setup(self) -> None:
+        self.server.register_provider(self)
+
+    def stop(self) -> None:
+        self.server.unregister_provider(self)
+        super().stop()
+
+    def get_url_rule(self) -> Rule:
+        return Rule(self._path, methods=[self._method])
+
+    def answer(self, request: WerkzeugRequest, values: Mapping[str, str]) -> Response:
+        """Check, run the door's method as a Nameko worker, and turn what comes into an answer."""
+        if self._busy >= self._in_flight:
+            response = problem(429, "too_many_requests", headers={"Retry-After": "1"})
+        else:
+            self._busy += 1
+            try:
+                response = self._run(self._checked(request, values))
+            except Exception as error:
+                if not isinstance(error, Refused | TryLater):
+                    _log.error("request_failed", extra={"door": self.method_name, "error": type(error).__name__})
+                response = problem_of(error)
+            finally:
+                self._busy -= 1
+        metrics.requests.labels(self.container.service_name, self.method_name, str(response.status_code)).inc()
+        return response
+
+    def _checked(self, request: WerkzeugRequest, values: Mapping[str, str]) -> Request:
+        if self._token is not None:
+            wanted = "Bearer " + str(getattr(self.container.config["settings"], self._token))
+            if not hmac.compare_digest(request.headers.get("Authorization", "").encode(), wanted.encode()):
+                raise StatusError(401, "token_wrong", headers={"WWW-Authenticate": "Bearer"})
+        if (request.content_length or 0) > MAX_BODY_BYTES:
+            raise StatusError(413, "too_large", headers={"Connection": "close"})
+        body = request.stream.read(MAX_BODY_BYTES + 1) if self._method in ("POST", "PUT") else b""
+        if len(body) > MAX_BODY_BYTES:
+            raise StatusError(413, "too_large", headers={"Connection": "close"})
+        return Request(values, request.args, body, request.mimetype)
+
+    def _run(self, request: Request) -> Response:
+        happening = Happening()
+        self.container.spawn_worker(
+            self,
+            (request,),
+            {},
+            handle_result=lambda _context, result, exc_info: (happening.send((result, exc_info)), (None, None))[1],
+        )
+        answer, exc_info = happening.wait()
+        if exc_info is not None:
+            raise exc_info[1]
+        headers = dict(answer.headers)
+        if isinstance(answer.body, bytes):
+            return Response(answer.body, status=answer.status, headers=headers)
+        return Response(
+            orjson.dumps(answer.body, option=orjson.OPT_UTC_Z), answer.status, headers, content_type="application/json"
+        )
+
+
+def serve(method: str, path: str, *, token: str | None = None, in_flight: int = 256) -> Callable[[F], F]:
+    """The method `(request) -> Answer` answers this route; `<name>` in the path goes to `request.values`."""
+    decorator: Callable[[F], F] = Served.decorator(method, path, token=token, in_flight=in_flight)
+    return decorator
+
+
+__all__ = ["Answer", "HttpDoor", "Request", "StatusError", "problem_of", "serve"]

@@ -1,0 +1,74 @@
+"""JSON lines on standard output; a line of ours holds what `extra` names from a fixed list, a library's line only where and how bad.
+
+A library's own text is never written: it may hold what it was working on (clause 63 of the policy; a validator's message quotes its
+input, an HTTP client's its URL).
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from datetime import UTC, datetime
+
+import orjson
+
+FIELDS = [
+    "type",
+    "id",
+    "order_number",
+    "ending",
+    "code",
+    "tries",
+    "batch",
+    "milliseconds",
+    "traceparent",
+    "error",
+    "place",
+    "method",
+    "kind",
+    "types",
+    "names",
+    "door",
+    "status",
+    "queue",
+    "rows",
+    "service",
+    "key_id",
+    "expires_at",
+    "address",
+]
+"""The fields that a log line may carry: ids, codes, counts and names of our own."""
+
+
+class JsonLines(logging.Formatter):
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self._service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "at": datetime.fromtimestamp(record.created, UTC),
+            "level": record.levelname.lower(),
+            "service": self._service,
+        }
+        if record.name.startswith("brownpaper"):
+            line["message"] = record.msg
+            line.update({name: value for name in FIELDS if (value := record.__dict__.get(name)) is not None})
+        else:
+            line["message"] = "library"
+            line["logger"], line["place"] = record.name, f"{record.module}:{record.lineno}"
+        if record.exc_info and record.exc_info[0] is not None:
+            line["error"] = record.exc_info[0].__name__
+            frames = traceback.extract_tb(record.exc_info[2])
+            line["frames"] = [f"{frame.filename.rsplit('/', 2)[-1]}:{frame.lineno}" for frame in frames[-5:]]
+        return orjson.dumps(line, option=orjson.OPT_UTC_Z, default=str).decode()
+
+
+def configure(service: str, level: str) -> None:
+    """Send all loggers of this process through the formatter above."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonLines(service))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("brownpaper").setLevel(level)
+    logging.captureWarnings(True)

@@ -1,0 +1,37 @@
+"""Counters of a process, for Prometheus. Labels are closed sets: service, event type, ending, kind of call; never an order or a person."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+
+REGISTRY = CollectorRegistry()
+
+messages = Counter(
+    "brownpaper_messages", "Deliveries handled, by type and ending", ["service", "type", "ending"], registry=REGISTRY
+)
+batch_size = Histogram(
+    "brownpaper_batch_size",
+    "Deliveries in one transaction",
+    ["service"],
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200),
+    registry=REGISTRY,
+)
+published = Counter(
+    "brownpaper_published", "Events given to the broker, by what it said", ["service", "ending"], registry=REGISTRY
+)
+calls = Histogram(
+    "brownpaper_call_seconds",
+    "Calls to outside parties, by kind and ending",
+    ["service", "kind", "ending"],
+    buckets=(0.005, 0.02, 0.05, 0.1, 0.5, 1, 5, 30),
+    registry=REGISTRY,
+)
+requests = Counter(
+    "brownpaper_http_requests", "HTTP requests, by door and status", ["service", "door", "status"], registry=REGISTRY
+)
+
+
+def exposition() -> bytes:
+    """All metrics in Prometheus' text format."""
+    text: bytes = generate_latest(REGISTRY)
+    return text

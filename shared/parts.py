@@ -1,0 +1,89 @@
+"""Personal parts in the one service that may open them: read, refused where unsound, and its intake key made known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from nameko.extensions import DependencyProvider
+from nameko.timer import timer
+
+from shared.contracts.errors import Refused
+from shared.contracts.events import IntakeKeyPublished, SealedBox
+from shared.contracts.storefront import read_part
+from shared.database import Database
+from shared.delivery.entrypoints import Door
+from shared.delivery.work import Work
+from shared.keyring import Keyring
+from shared.sealing import IntakeKey
+
+ANNOUNCE_EVERY = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedPart:
+    """A part as it was read, or the codes that say why it cannot be used."""
+
+    value: Any | None
+    codes: tuple[str, ...] = ()
+
+
+class PartReader:
+    """Opens the parts of one service."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self.keyring = keyring
+        self._announced: tuple[str, datetime] | None = None
+
+    def read(self, part: str, sealed: SealedBox, sealed_for_key: str, line_numbers: frozenset[int] | None = None) -> OpenedPart:
+        """Open and check; never raises for what a sender did wrong. Plaintext lives no longer than the value given."""
+        try:
+            return OpenedPart(
+                read_part(part, self.keyring.unseal(sealed), sealed_for_key=sealed_for_key, line_numbers=line_numbers)
+            )
+        except Refused as error:
+            return OpenedPart(None, tuple(dict.fromkeys(fault.code for fault in error.faults)))
+
+    def seal_for_rest(self, plaintext: bytes) -> tuple[str, bytes]:
+        """(key_id, box): what shows a person is kept sealed to this service's own current key."""
+        return self.keyring.seal(plaintext, datetime.now(UTC))
+
+    def due_for_announcement(self, at: datetime) -> IntakeKey | None:
+        """The current intake key, where it is new or was last announced an hour ago."""
+        key = self.keyring.current(at)
+        if self._announced is not None and self._announced[0] == key.key_id and at - self._announced[1] < ANNOUNCE_EVERY:
+            return None
+        self._announced = (key.key_id, at)
+        return key
+
+
+class Parts(DependencyProvider):
+    """Injects the service's `PartReader`."""
+
+    def setup(self) -> None:
+        settings = self.container.config["settings"]
+        service = self.container.service_name
+        database = Database(settings.keyring_database_url, name=f"{service}.keyring", idle_connections=2)
+        self._reader = PartReader(Keyring.open(service, database, Path(settings.keyring_master_key_file)))
+
+    def get_dependency(self, worker_ctx: Any) -> PartReader:
+        return self._reader
+
+
+class PartHolder(Door):
+    """The base of the doors that hold personal parts: they make their intake key known."""
+
+    parts = Parts()
+
+    @timer(interval=30, eager=True)  # type: ignore[untyped-decorator]
+    def renew_intake_key(self) -> None:
+        key = self.parts.due_for_announcement(datetime.now(UTC))
+        if key is not None:
+            self.asks("announce_intake_key", [(key, None)])
+
+    def announce_intake_key(self, key: IntakeKey, work: Work[Any]) -> None:
+        work.tell(
+            IntakeKeyPublished(service=key.service, key_id=key.key_id, public_key=key.public_key, expires_at=key.expires_at)
+        )

@@ -1,0 +1,75 @@
+"""The start of a service's process. Imported before everything else: eventlet must patch first, and psycopg must learn of it."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+# psycopg's C wait knows nothing of eventlet and would stop every other greenthread: see shared.database.
+os.environ.setdefault("PSYCOPG_WAIT_FUNC", "wait_selector")
+warnings.filterwarnings("ignore", message="(?s).*Eventlet is deprecated")
+
+import eventlet  # noqa: E402
+
+eventlet.monkey_patch()
+
+import logging  # noqa: E402
+import signal  # noqa: E402
+import sys  # noqa: E402
+from typing import Any  # noqa: E402
+
+from nameko.containers import ServiceContainer  # noqa: E402
+
+from shared import logs  # noqa: E402
+from shared.contracts.errors import BrownPaperError  # noqa: E402
+from shared.delivery.amqp import BROKEN, require_topology  # noqa: E402
+from shared.settings import DeliverySettings  # noqa: E402
+
+_log = logging.getLogger("brownpaper.runtime")
+
+
+def run(door: type[Any], settings_class: type[DeliverySettings]) -> None:
+    """Serve this door until SIGTERM or SIGINT; exits 2 when settings, broker or topology are not right."""
+    try:
+        settings = settings_class.read()
+    except BrownPaperError as error:
+        sys.exit(f"{door.name}: {error}")
+    logs.configure(door.name, settings.log_level)
+    # Nameko would log each failing worker with its traceback's text; the engine and the HTTP door say it without.
+    logging.getLogger("nameko.containers").setLevel(logging.CRITICAL)
+    _await_topology(settings, door.name)
+    container = ServiceContainer(
+        door, {"settings": settings, "WEB_SERVER_ADDRESS": settings.http_address, "max_workers": 2000, "serializer": "json"}
+    )
+    stop = eventlet.event.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None if stop.ready() else eventlet.spawn_n(stop.send, None))
+    container.start()
+    _log.info("started", extra={"address": settings.http_address})
+    eventlet.spawn_n(_die_together, container, stop)
+    stop.wait()
+    _log.info("stopping")
+    container.stop()
+    _log.info("stopped")
+
+
+def _die_together(container: ServiceContainer, stop: Any) -> None:
+    """A loop of the engine that ends by an error ends the process: whoever supervises it starts it again."""
+    try:
+        container.wait()
+    except Exception as error:
+        _log.critical("died", extra={"error": type(error).__name__}, exc_info=True)
+        os._exit(1)
+    if not stop.ready():
+        stop.send(None)
+
+
+def _await_topology(settings: DeliverySettings, name: str) -> None:
+    for _ in range(60):
+        try:
+            return require_topology(settings.amqp_uri, f"{name}.start")
+        except BROKEN:
+            eventlet.sleep(0.5)
+        except BrownPaperError as error:
+            sys.exit(f"{name}: the broker does not hold this release's topology ({error}); run `brownpaper topology declare`")
+    sys.exit(f"{name}: the broker does not answer")

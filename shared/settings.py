@@ -1,0 +1,83 @@
+"""Settings: typed, read once from the environment, and complained about all at once, by name."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self, TypeVar
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shared.contracts.errors import BrownPaperError
+from shared.delivery.ladder import DEFAULT_RUNGS_SECONDS
+
+
+class SettingsInvalid(BrownPaperError):
+    """Settings are missing or wrong; the message names each, and no value."""
+
+
+class Settings(BaseSettings):
+    """Settings come from environment variables of the fields' names in upper case."""
+
+    model_config = SettingsConfigDict(frozen=True, hide_input_in_errors=True, extra="ignore")
+
+    @classmethod
+    def read(cls) -> Self:
+        """Raises `SettingsInvalid` naming every variable at fault."""
+        try:
+            return cls()
+        except ValidationError as error:
+            faults = error.errors(include_url=False, include_input=False, include_context=False)
+            lines = [f"  {'.'.join(str(step) for step in fault['loc']).upper()}: {_saying(fault['type'])}" for fault in faults]
+            raise SettingsInvalid("settings to mend:\n" + "\n".join(sorted(lines))) from None
+
+
+def _saying(kind: str) -> str:
+    return "is missing" if kind == "missing" else f"is not right ({kind})"
+
+
+class DeliverySettings(Settings):
+    """What every service needs: where broker and database are, where it listens, and how its engine works."""
+
+    amqp_uri: str
+    database_url: str
+    http_address: str = "127.0.0.1:8000"
+    log_level: str = "INFO"
+    batch_size: int = Field(default=100, ge=1, le=1000)
+    prefetch: int = Field(default=300, ge=1)
+    linger_seconds: float = Field(default=0.004, ge=0)
+    calls_in_flight: int = Field(default=16, ge=1)
+    lease_seconds: float = Field(default=45, gt=0)
+    """How long a process may take to publish or to call before another one takes over."""
+    call_seconds: float = Field(default=30, gt=0)
+    """The longest that one call to an outside party lasts, all its tries together; shorter than the lease."""
+    sweep_seconds: float = Field(default=1, gt=0)
+    stop_timeout_seconds: float = Field(default=20, gt=0)
+    later_rungs_seconds: Annotated[tuple[float, ...], NoDecode] = DEFAULT_RUNGS_SECONDS
+
+    @field_validator("later_rungs_seconds", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(float(rung) for rung in value.split(",")) if isinstance(value, str) else value
+
+
+class KeyringSettings(Settings):
+    """Where a service that opens parts keeps its keys."""
+
+    keyring_database_url: str
+    keyring_master_key_file: str
+
+
+T = TypeVar("T")
+
+
+def names(value: object) -> object:
+    """A comma-separated list as a frozen set."""
+    return frozenset(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+
+def mapping(value: object) -> object:
+    """`a=b,c=d` as a dict; a bare `a` maps to itself."""
+    if not isinstance(value, str):
+        return value
+    pairs = (pair.partition("=") for pair in value.split(",") if pair.strip())
+    return {key.strip(): (word.strip() or key.strip()) for key, _, word in pairs}
