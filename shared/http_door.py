@@ -24,6 +24,7 @@ from werkzeug.wrappers import Response
 
 from shared import metrics
 from shared.contracts.errors import Fault, Parked, Refused, TryLater
+from shared.contracts.storefront.grammars import media_type
 
 _log = logging.getLogger("brownpaper.http")
 
@@ -61,12 +62,17 @@ class Request:
 
     def json(self) -> Any:
         """The body as JSON. Raises a refusal with 415 or 400."""
-        if self.content_type not in ("application/json", "application/cloudevents+json"):
+        if not is_json(self.content_type):
             raise StatusError(415, "content_type_unsupported")
         try:
             return orjson.loads(self.body)
         except orjson.JSONDecodeError:
             raise StatusError(400, "malformed_json") from None
+
+
+def is_json(content_type: str) -> bool:
+    """Whether the header names JSON in UTF-8, CloudEvents included."""
+    return media_type(content_type) in ("application/json", "application/cloudevents+json")
 
 
 def problem(status: int, code: str, faults: tuple[Fault, ...] = (), headers: Mapping[str, str] | None = None) -> Response:
@@ -183,7 +189,7 @@ class Served(Entrypoint):
         body = request.stream.read(MAX_BODY_BYTES + 1) if self._method in ("POST", "PUT") else b""
         if len(body) > MAX_BODY_BYTES:
             raise StatusError(413, "too_large", headers={"Connection": "close"})
-        return Request(values, request.args, body, request.mimetype)
+        return Request(values, request.args, body, request.headers.get("Content-Type", ""))
 
     def _run(self, request: Request) -> Response:
         happening = Happening()

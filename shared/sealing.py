@@ -7,7 +7,6 @@ The context is not bound by the box itself, so the part's JSON carries `for`, th
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +14,7 @@ from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, PublicKey, SealedBox
 
 from shared.contracts.errors import Fault, Refused
+from shared.contracts.storefront import read_base64
 
 
 class BoxUnopenable(Refused):
@@ -53,7 +53,7 @@ def unseal(box: bytes, private_key: PrivateKey) -> bytes:
 
 def box_bytes(box: str) -> bytes:
     """The box's bytes, from base64 by RFC 4648 section 4 or the URL-safe form. Raises `BoxUnopenable`."""
-    try:
-        return base64.b64decode(box.replace("-", "+").replace("_", "/"), validate=True)
-    except (binascii.Error, ValueError):
-        raise BoxUnopenable from None
+    plain = read_base64(box)
+    if plain is None:
+        raise BoxUnopenable
+    return plain

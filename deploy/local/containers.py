@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,7 +14,7 @@ from urllib.parse import quote
 from deploy.local import secrets_file
 from deploy.local.processes import StartError, write_private
 
-ROOT = Path(__file__).resolve().parents[2]
+_FILE = Path(__file__).resolve().parents[2] / "docker-compose.yml"
 _PROBE_SECONDS = 10
 _UP_SECONDS = 600
 
@@ -43,21 +44,21 @@ class ComposeServers:
 
     def start(self, services: list[str]) -> None:
         """Start these of `broker`, `data`, `keyring` and wait until they are healthy. Safe to repeat. Raises StartError."""
-        passwords = {name: self._secrets.token(name) for name in ("broker", "data", "keyring")}
-        lines = [f"{name.upper()}_ADMIN_PASSWORD={password}" for name, password in passwords.items()]
-        write_private(self._folder / "compose.env", "\n".join(lines) + "\n")
+        # Compose reads the whole file, the parts that are not started too: every variable that it insists on gets a value.
+        needed = sorted(set(re.findall(r"\$\{([A-Z_]+):\?", _FILE.read_text())))
+        write_private(self._folder / "compose.env", "".join(f"{name}={self._secrets.token(name)}\n" for name in needed))
         self._compose("up", "--detach", "--wait", "--no-deps", *services)
 
     def admin_uri(self) -> str:
-        password = quote(self._secrets.token("broker"), safe="")
+        password = quote(self._secrets.token("BROKER_ADMIN_PASSWORD"), safe="")
         return f"amqp://brownpaper-admin:{password}@{self._address('broker', 5672)}/brownpaper"
 
     def api_url(self) -> str:
-        password = quote(self._secrets.token("broker"), safe="")
+        password = quote(self._secrets.token("BROKER_ADMIN_PASSWORD"), safe="")
         return f"http://brownpaper-admin:{password}@{self._address('broker', 15672)}"
 
     def database_url(self, service: str) -> str:
-        return f"postgresql://postgres:{quote(self._secrets.token(service), safe='')}@{self._address(service, 5432)}/postgres"
+        return f"postgresql://postgres:{quote(self._secrets.token(f'{service.upper()}_ADMIN_PASSWORD'), safe='')}@{self._address(service, 5432)}/postgres"
 
     def stop(self, *, remove: bool = False) -> None:
         """Stop the containers; with `remove` their data goes too. Safe to repeat."""
@@ -72,7 +73,7 @@ class ComposeServers:
         return self._compose("port", service, str(port)).strip()
 
     def _compose(self, *words: str) -> str:
-        command = ["docker", "compose", "--project-name", self._project, "--file", str(ROOT / "docker-compose.yml")]
+        command = ["docker", "compose", "--project-name", self._project, "--file", str(_FILE)]
         command += ["--env-file", str(self._folder / "compose.env"), *words]
         try:
             done = subprocess.run(

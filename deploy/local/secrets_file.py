@@ -14,10 +14,12 @@ class SecretsFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._values: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        self._values: dict[str, str] = {}
 
     def token(self, name: str) -> str:
         """192 random bits, safe in a URL and as a word of a shell."""
+        if name not in self._values and self._path.exists():
+            self._values = json.loads(self._path.read_text())
         if name not in self._values:
             self._values[name] = secrets.token_hex(24)
             write_private(self._path, json.dumps(self._values, indent=1))

@@ -20,7 +20,7 @@ from deploy.local import databases, servers, unprivileged
 from deploy.local.configuration import SANDBOXES, SERVICES, Configuration, Sandbox
 from deploy.local.containers import ComposeServers
 from deploy.local.definitions import USERS
-from deploy.local.processes import Program, StartError, write_private
+from deploy.local.processes import Program, StartError, free_ports, port_is_free, write_private
 
 ROOT = Path(__file__).resolve().parents[2]
 _READY_SECONDS = 60.0
@@ -141,8 +141,12 @@ class Stack:
 
         topology.declare(found.admin_uri)
         environments = self._configure(found, configuration, passwords, urls, progress)
+        before = self._environments()
         write_private(self.folder / "services.json", json.dumps(environments, indent=1))
         for service in SERVICES:
+            if before.get(service) != environments[service]:
+                # One that runs with other addresses than what it talks to has now would talk to nobody.
+                self._program(service).stop(signal.SIGTERM, _STOP_SECONDS)
             self._start_service(service)
         for service in SERVICES:
             self._wait_service(service)
@@ -208,9 +212,10 @@ class Stack:
         program = self._program(sandbox.party)
         ready_file = self.folder / f"{sandbox.party}.ready"
         if program.pid is None:
+            port = self._sandbox_port(ready_file)
             ready_file.unlink(missing_ok=True)
             command = [
-                *(sys.executable, "-m", "deploy.sandbox", sandbox.party, "--host", "127.0.0.1", "--port", "0"),
+                *(sys.executable, "-m", "deploy.sandbox", sandbox.party, "--host", "127.0.0.1", "--port", str(port)),
                 *("--books", str(self.folder / "books"), "--ready-file", str(ready_file), *self._sandbox_arguments),
                 *(("--webhook-url", self.env["CARRIER_WEBHOOK_URL"]) if sandbox.party == "carrier" else ()),
             ]
@@ -226,6 +231,15 @@ class Stack:
         else:
             configuration.set(sandbox.given[0], told["url"])
         progress(f"{sandbox.party}: a sandbox at {told['url']}.")
+
+    def _sandbox_port(self, ready_file: Path) -> int:
+        """The port that it had before, while that is free: the services know it by it."""
+        if ready_file.exists():
+            told = json.loads(ready_file.read_text())
+            before = urlsplit(told.get("smtp_url", told["url"])).port
+            if before and port_is_free(before):
+                return before
+        return free_ports(1)[0]
 
     def _start_service(self, service: str) -> None:
         told = self._environments().get(service)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
+from email.utils import parseaddr
+
+from pydantic import Field, SecretStr, field_validator
 
 from shared.settings import DeliverySettings, KeyringSettings
 
@@ -13,5 +15,11 @@ class NotificationsSettings(DeliverySettings, KeyringSettings):
     smtp_url: SecretStr
     smtp_ca_file: str | None = None
     smtp_timeout_seconds: float = Field(default=20, gt=0)
-    mail_from: str
+    mail_from: str = Field(pattern=r"^[^\s<>@]+@[^\s<>@]+$")
     shop_name: str
+
+    @field_validator("mail_from", mode="before")
+    @classmethod
+    def _bare(cls, value: object) -> object:
+        """`Name <address>` is taken too; the name shown is the shop's."""
+        return parseaddr(value)[1] if isinstance(value, str) else value

@@ -34,7 +34,7 @@ from shared.delivery.batch import Reading
 from shared.delivery.entrypoints import Door, hears, takes_in
 from shared.delivery.topology import INTAKE_OVER_HTTPS, INTAKE_QUEUE
 from shared.delivery.work import Ending, RawMessage, Work
-from shared.http_door import Answer, Request, StatusError, serve
+from shared.http_door import Answer, Request, StatusError, is_json, serve
 from shared.sealing import IntakeKey
 
 Unit = Work[OrdersStore]
@@ -128,9 +128,9 @@ class OrdersService(Door):
 
     @serve("POST", "/events", token="storefront_token")
     def events(self, request: Request) -> Answer:
-        raw = RawMessage(INTAKE_OVER_HTTPS, request.body, content_type=request.content_type)
-        if request.content_type not in ("application/json", "application/cloudevents+json"):
+        if not is_json(request.content_type):
             raise StatusError(415, "content_type_unsupported")
+        raw = RawMessage(INTAKE_OVER_HTTPS, request.body, content_type=request.content_type)
         return _https_answer(self.messages(raw))
 
     @serve("GET", "/keys")

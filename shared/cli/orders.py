@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -47,14 +48,8 @@ def show(
 def timeline(number: str, answer: Mapping[str, Any]) -> Iterator[str]:
     """The lines to print of what `GET /orders/{order_number}` answered."""
     yield f"Order {number}: {answer.get('state', 'unknown')}"
-    for fact in answer.get("facts") or ():
-        at = fact.get("at") or fact.get("time") or "-"
-        name = fact.get("fact") or fact.get("name") or fact.get("type") or "-"
-        rest = "  ".join(
-            f"{key}={value}"
-            for key, value in fact.items()
-            if key not in {"at", "time", "fact", "name", "type"} and value is not None
-        )
-        yield f"  {at:<27} {name:<24} {rest}".rstrip()
+    facts: Mapping[str, str] = answer.get("facts") or {}
+    for fact, at in sorted(facts.items(), key=lambda entry: datetime.fromisoformat(entry[1])):
+        yield f"  {datetime.fromisoformat(at).isoformat(timespec='milliseconds'):<31} {fact}"
     for reason in answer.get("reasons") or ():
         yield f"  reason: {reason.get('code')} {reason.get('path') or ''}".rstrip()

@@ -16,7 +16,7 @@ out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-class NotDone(Exception):  # noqa: N818 - an ending, not only a fault
+class NotDone(Exception):
     """What was asked could not be done. The message is one sentence for a person; it holds no personal datum."""
 
     exit_code = NOT_DONE

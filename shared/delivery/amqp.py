@@ -13,6 +13,7 @@ from uuid import UUID
 
 import eventlet
 import kombu
+import kombu.exceptions
 from amqp import spec
 from amqp.basic_message import Message
 from amqp.exceptions import AMQPError

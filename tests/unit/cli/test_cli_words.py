@@ -202,16 +202,13 @@ def test_stillness_counts_from_the_last_change() -> None:
 def test_a_timeline_shows_state_facts_and_reasons() -> None:
     told = {
         "state": "held",
-        "facts": [
-            {"fact": "order_accepted", "at": "2026-11-22T10:00:00Z"},
-            {"fact": "label_created", "at": "-", "parcel": "P-1"},
-        ],
+        "facts": {"label_created": "2026-11-22T10:00:02.123456+00:00", "accepted": "2026-11-22T10:00:00Z"},
         "reasons": [{"code": "recipient_invalid", "path": "/recipient"}],
     }
     lines = list(timeline("A-1", told))
     assert lines[0] == "Order A-1: held"
-    assert "order_accepted" in lines[1]
-    assert lines[2].endswith("parcel=P-1")
+    assert lines[1].split() == ["2026-11-22T10:00:00.000+00:00", "accepted"]
+    assert lines[2].split() == ["2026-11-22T10:00:02.123+00:00", "label_created"]
     assert lines[3] == "  reason: recipient_invalid /recipient"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from deploy.local.processes import StartError
 from shared.cli import demo as demo_command
 from shared.cli import play
 from shared.cli.answers import Answer
@@ -22,6 +23,7 @@ from shared.cli.progress import Picture
 from shared.cli.sandboxes import SETTINGS
 from shared.cli.tally import Course
 from shared.cli.terminal import NotDone
+from shared.cli.workers import Workers
 
 
 class FakeStack:
@@ -34,6 +36,7 @@ class FakeStack:
         self.fails = fails
 
     def up(self, progress: Callable[[str], None]) -> None:
+        del progress
         self.told.append("up")
         if self.fails:
             raise self.fails
@@ -158,7 +161,7 @@ def test_services_are_killed_in_mid_run_one_after_the_other_and_brought_back(mon
     monkeypatch.setattr(play, "_DOWN_SECONDS", 0)
     stack = FakeStack()
     run = demo(stack, kill=("payments", "shipping"))
-    workers = play.Workers(run._stop)
+    workers = Workers(run._stop)
     for accepted, dispatched in ((0, 0), (10, 0), (10, 1), (20, 5), (20, 20)):
         run._kill_in_mid_run(workers, Counter(accepted=accepted, dispatched=dispatched, published=20), 20)
     workers.end()
@@ -178,10 +181,10 @@ def test_what_a_thread_dies_of_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> 
         demo(FakeStack()).play(20)
 
 
-@pytest.mark.parametrize("fails", [KeyboardInterrupt(), demo_command.StartError("the broker"), RuntimeError()])
+@pytest.mark.parametrize("fails", [KeyboardInterrupt(), StartError("the broker"), RuntimeError()])
 def test_whatever_happens_the_stack_is_taken_down(fails: BaseException) -> None:
     stack = FakeStack(fails)
-    wanted = NotDone if isinstance(fails, demo_command.StartError) else type(fails)
+    wanted = NotDone if isinstance(fails, StartError) else type(fails)
     with pytest.raises(wanted), demo_command.running(stack, Picture(Console(quiet=True))):
         pytest.fail("it did not come up")
     assert stack.told == ["up", "down"]
