@@ -14,8 +14,8 @@ _UNMARKED = frozenset({"bench"})
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Nameko's own pytest plugin imports eventlet into every run and warns that nothing is patched. Our services run as processes of
-    # their own, and a test that wants eventlet starts it itself.
+    # Nameko's own pytest plugin imports eventlet into every run and warns that nothing is patched. Our services run as processes
+    # of their own, and a test that wants eventlet starts it itself.
     config.pluginmanager.unregister(name="pytest_nameko")
 
 

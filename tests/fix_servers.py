@@ -1,7 +1,7 @@
 """Real servers for tests: a private RabbitMQ and two private PostgreSQL clusters, once per run and only when a test asks.
 
-Each run keeps its files in a folder of its own under `.test/`, so that two runs at a time do not meet. What an interrupted run left
-behind (also after `kill -9`) is ended and removed by the next one.
+Each run keeps its files in a folder of its own under `.test/`, so that two runs at a time do not meet. What an interrupted run
+left behind (also after `kill -9`) is ended and removed by the next one.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _virtual_hosts(broker: PrivateBroker) -> Iterator[str]:
 
 
 @pytest.fixture
-def vhost_uri(broker: PrivateBroker, _virtual_hosts: Iterator[str]) -> str:  # noqa: PT019 - its value is what is wanted
+def vhost_uri(broker: PrivateBroker, _virtual_hosts: Iterator[str]) -> str:
     """The administrator's URI of a fresh virtual host that holds the topology."""
     from shared.delivery import topology
 
@@ -156,12 +156,12 @@ def _keyring_copies(keyring_cluster: PrivateCluster) -> _Copies:
 
 
 @pytest.fixture
-def database_url(_data_copies: _Copies) -> Iterator[DatabaseUrl]:  # noqa: PT019 - its value is what is wanted
-    """`database_url("orders")`: the URL of a fresh, migrated database of that service, as the service's own role; dropped after the test."""
+def database_url(_data_copies: _Copies) -> Iterator[DatabaseUrl]:
+    """`database_url("orders")`: the URL of a fresh, migrated database, as that service's own role; dropped after the test."""
     yield from _data_copies.lent()
 
 
 @pytest.fixture
-def keyring_database_url(_keyring_copies: _Copies) -> Iterator[DatabaseUrl]:  # noqa: PT019 - its value is what is wanted
+def keyring_database_url(_keyring_copies: _Copies) -> Iterator[DatabaseUrl]:
     """`keyring_database_url("shipping")`: the same on the keyring cluster."""
     yield from _keyring_copies.lent()

@@ -39,7 +39,10 @@ log.console = false
 
 
 def find_programs() -> Path | None:
-    """The folder of RabbitMQ's own programs, not of Debian's wrapper (which changes to the user `rabbitmq`); None if there are none."""
+    """The folder of RabbitMQ's own programs; None if there are none.
+
+    Not Debian's wrapper on the PATH, which changes to the user `rabbitmq` or refuses.
+    """
     if shutil.which("erl") is None:
         return None
     candidates = [
@@ -55,9 +58,9 @@ def find_programs() -> Path | None:
 class PrivateBroker:
     """One RabbitMQ node under `folder`, started as a child, with its epmd.
 
-    Ports and the administrator's password are chosen once per folder; `start` after `stop`, `kill` or a crash comes back on the same
-    data, and on the same port unless somebody else took it meanwhile. Users, virtual hosts and permissions beyond the administrator's
-    come from `extra_definitions` and are imported at every start.
+    Ports and the administrator's password are chosen once per folder; `start` after `stop`, `kill` or a crash comes back on the
+    same data, and on the same port unless somebody else took it meanwhile. Users and permissions beyond the administrator's come
+    from `extra_definitions` and are imported at every start.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ DEFAULTS: Mapping[str, str] = {
     "SHIP_FROM_REGION": "TX",
     "SHIP_FROM_POSTAL_CODE": "78756",
     "SHIP_FROM_COUNTRY": "US",
-    "MAIL_FROM": "AstroJewelry.com <orders@astrojewelry.example>",
+    "MAIL_FROM": "orders@astrojewelry.com",
     "SHOP_NAME": "AstroJewelry.com",
 }
 _GENERATED = (
@@ -118,8 +118,8 @@ class Configuration:
         return self._secrets.token(f"password of {name}")
 
     def addresses(self, taken: Mapping[str, str]) -> dict[str, str]:
-        """Each service's HTTP address (`127.0.0.1:20123`): given as e.g. ORDERS_HTTP_ADDRESS, else the one in `taken` while it is free,
-        else a free one."""
+        """Each service's HTTP address (`127.0.0.1:20123`): given as e.g. ORDERS_HTTP_ADDRESS, else the one in `taken` while it is
+        free, else a free one."""
         ports = iter(free_ports(len(SERVICES)))
         found = {}
         for service in SERVICES:
@@ -130,7 +130,7 @@ class Configuration:
         return found
 
     def of_service(self, service: str, own: Mapping[str, str]) -> dict[str, str]:
-        """The whole environment of a service: `own` (its broker, databases, address), what it is told, and nothing else of ours."""
+        """The whole environment of a service: `own` (its broker, databases, address), what it is told, and nothing else."""
         environment = {name: self._environ[name] for name in ("PATH", "LANG", "TZ", *_TUNING) if name in self._environ}
         environment |= {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "LOG_LEVEL": self["LOG_LEVEL"], **own}
         return environment | {name: self[name] for name in _TOLD[service]}

@@ -58,7 +58,8 @@ class ComposeServers:
         return f"http://brownpaper-admin:{password}@{self._address('broker', 15672)}"
 
     def database_url(self, service: str) -> str:
-        return f"postgresql://postgres:{quote(self._secrets.token(f'{service.upper()}_ADMIN_PASSWORD'), safe='')}@{self._address(service, 5432)}/postgres"
+        password = quote(self._secrets.token(f"{service.upper()}_ADMIN_PASSWORD"), safe="")
+        return f"postgresql://postgres:{password}@{self._address(service, 5432)}/postgres"
 
     def stop(self, *, remove: bool = False) -> None:
         """Stop the containers; with `remove` their data goes too. Safe to repeat."""

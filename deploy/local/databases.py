@@ -1,6 +1,6 @@
 """Each service's databases: a role and a database of its own, and their tables brought up to date.
 
-Two clusters stand apart: the data, and the keys that make its sealed parts readable. Orders holds no sealed part and has no keyring.
+Two clusters stand apart: the data, and the keys that make its sealed parts readable. Orders opens no part and has no keyring.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def ensure(admin_url: str, database: str, password: str) -> str:
 
 
 def copy(admin_url: str, template: str, database: str) -> None:
-    """Make a database as a copy of another that nobody uses now, of the same owner (named like the template). Raises psycopg.Error."""
+    """Make a database as a copy of one that nobody uses now, owned by the role of the template's name. Raises psycopg.Error."""
     with psycopg.connect(admin_url, autocommit=True) as connection:
         connection.execute(
             sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(*map(sql.Identifier, (database, template, template)))
@@ -96,8 +96,8 @@ def seclude(admin_url: str) -> None:
 def migrate(database_url: str, folders: Iterable[Path]) -> list[str]:
     """Apply what is missing of the folders' `NNNN_name.sql` files, in the order of their names, and give the names applied.
 
-    Each file is one transaction. Safe to repeat, and from several processes at once: they take turns. A folder that is not there is
-    passed over. Raises psycopg.Error, and yoyo's MigrationConflict and BadMigration for two files of the
+    Each file is one transaction. Safe to repeat, and from several processes at once: they take turns. A folder that is not there
+    is passed over. Raises psycopg.Error, and yoyo's MigrationConflict and BadMigration for two files of the
     same name and for a `-- depends:` on one that is not there.
     """
     sources = [glob.escape(str(folder)) for folder in folders if folder.is_dir()]

@@ -21,8 +21,8 @@ ADMIN = "postgres"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
 
-# Durability (fsync, synchronous_commit, full_page_writes) stays as PostgreSQL delivers it. The log must never hold a value: neither a
-# statement nor its parameters nor the DETAIL of an error, which names the offending row.
+# Durability (fsync, synchronous_commit, full_page_writes) stays as PostgreSQL delivers it. The log must never hold a value:
+# neither a statement nor its parameters nor the DETAIL of an error, which names the offending row.
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",  # a socket's path ends at 107 bytes, and a clone may lie deeper
@@ -44,7 +44,7 @@ SETTINGS: Mapping[str, str] = {
 
 
 def find_programs() -> Path | None:
-    """The folder of the newest PostgreSQL server programs on this machine: on PATH, or where Debian keeps them; None if there are none."""
+    """The folder of the newest PostgreSQL server programs: where Debian keeps them, or on the PATH; None if there are none."""
     folders = [path for path in Path("/usr/lib/postgresql").glob("*/bin") if (path / "initdb").exists()]
     if folders:
         return max(folders, key=lambda path: int(re.sub(r"\D", "", path.parent.name) or 0))
@@ -58,8 +58,8 @@ def find_programs() -> Path | None:
 class PrivateCluster:
     """One PostgreSQL cluster under `folder`, started as a child and never as root.
 
-    The port and the administrator's password are chosen once per folder; `start` after `stop`, `kill` or a crash comes back on the same
-    data, and on the same port unless somebody else took it meanwhile.
+    The port and the administrator's password are chosen once per folder; `start` after `stop`, `kill` or a crash comes back on
+    the same data, and on the same port unless somebody else took it meanwhile.
     """
 
     def __init__(self, folder: Path, *, settings: Mapping[str, str] | None = None, dies_with_parent: bool = False) -> None:

@@ -1,7 +1,7 @@
 """Programs as children of their own: started, found again by a later run, ended by process id.
 
-Nothing here ever looks for a process by its name. What was started is remembered in two small files, `<name>.pid` (the bare number, so
-that `kill $(cat …)` works) and `<name>.identity` (the start time and the boot), because the system gives a number out again.
+Nothing here ever looks for a process by its name. What was started is remembered in two small files, `<name>.pid` (the bare
+number, so that `kill $(cat …)` works) and `<name>.identity` (start time and boot), because the system gives a number out again.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def identity_of(pid: int) -> str | None:
-    """What tells this process from a later one of the same number (start time in ticks, and the boot); None if it is gone or a zombie."""
+    """What tells this process from a later one of the same number (start time and boot); None if it is gone or a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -136,7 +136,7 @@ class Program:
             command = [*command[:front], "setpriv", "--pdeathsig", dies_with_parent.name[3:], "--", *command[front:]]
         descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            # The kernel watches the thread that started it, not the process: one thread that lives as long as we do starts them all.
+            # The kernel watches the thread that started it, not the process: one thread, as long-lived as we are, starts all.
             self._child = _starter.submit(
                 subprocess.Popen,
                 command,

@@ -1,4 +1,4 @@
-"""The two kinds of servers, found or brought: addresses given, a Docker engine, programs on the machine, the distribution's packages."""
+"""The two kinds of servers, found or brought: given addresses, a Docker engine, programs on the machine, packages of them."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def bring(
 ) -> Servers:
     """Find or start what is missing and give it, answering. `passwords` holds one for each of `definitions.USERS`.
 
-    Safe to repeat: what runs already in this folder is taken as it is. Raises NoServersError where no way leads there, StartError
-    where a server does not come up.
+    Safe to repeat: what runs already in this folder is taken as it is. Raises NoServersError where no way leads there, and
+    StartError where a server does not come up.
     """
     given_broker, given_data = environ.get(GIVEN_AMQP), environ.get(GIVEN_DATA)
     ours = [*([] if given_broker else ["broker"]), *([] if given_data else ["data"])]
@@ -98,7 +98,7 @@ def bring(
         servers.keyring_admin_url, servers.origins["keyring"] = keyring, "given"
     if ours:
         if _has_private(folder) or not engine_answers():
-            _start_private(servers, folder, ours, passwords, environ, say, dies_with_parent=dies_with_parent)
+            _start_private(servers, folder, ours, passwords, say, environ=environ, dies_with_parent=dies_with_parent)
         else:
             _start_containers(servers, folder, ours, passwords, say)
     return servers
@@ -110,7 +110,7 @@ def private(folder: Path) -> tuple[PrivateBroker, PrivateCluster, PrivateCluster
 
 
 def apply_definitions(api_url: str, document: definitions.Definitions) -> None:
-    """Import definitions through the management HTTP API (`http://user:password@host:15672`). Safe to repeat. Raises StartError."""
+    """Import definitions over the management HTTP API (`http://user:password@host:15672`). Safe to repeat; raises StartError."""
     parts = urlsplit(api_url)
     request = urllib.request.Request(  # noqa: S310 - the address is the operator's own
         urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], path=parts.path.rstrip("/") + "/api/definitions")),
@@ -171,9 +171,9 @@ def _start_private(
     folder: Path,
     ours: list[str],
     passwords: Mapping[str, str],
-    environ: Mapping[str, str],
     say: Callable[[str], None],
     *,
+    environ: Mapping[str, str],
     dies_with_parent: bool,
 ) -> None:
     missing = [

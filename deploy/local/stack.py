@@ -31,8 +31,8 @@ _STOP_SECONDS = 25.0
 class Stack:
     """Brown Paper under one folder. `up` starts what is missing, `down` ends what it or an earlier run started there.
 
-    `fresh` wipes the folder (and the stack's databases on a given server) first, and everything ends with our process. `environ` stands
-    in for the environment: what it gives wins over defaults. `sandbox_arguments` go to every sandbox (`--seed 7`, `--decline 0`).
+    `fresh` wipes the folder (and the stack's databases on a given server) first, and everything ends with our process. `environ`
+    stands in for the environment: what it gives wins over defaults. `sandbox_arguments` go to every sandbox (`--seed 7`, `--decline 0`).
 
     As a context manager it is taken down at the end; going in does not start it.
     """
@@ -47,7 +47,7 @@ class Stack:
     ) -> None:
         self.folder = folder.resolve()
         self.env: dict[str, str] = {}
-        """Everything that `<folder>/env` holds: addresses, tokens and credentials for the storefront and the crew. Filled by `up`."""
+        """All that `<folder>/env` holds: addresses, tokens and credentials for the storefront and the crew. Filled by `up`."""
         self._environ = dict(os.environ if environ is None else environ)
         self._fresh = fresh
         self._sandbox_arguments = tuple(sandbox_arguments)
@@ -63,10 +63,10 @@ class Stack:
         self.down()
 
     def up(self, progress: Callable[[str], None] = lambda _: None) -> None:
-        """Start what is missing, in order, and return when every service is ready. Safe to repeat, also after a crash or a reboot.
+        """Start what is missing, in order, and return when every service is ready. Safe to repeat, also after a crash.
 
-        `progress` gets a line per step. Raises StartError where something does not come up: what was started is ended again when the
-        stack is fresh, and stays as it is otherwise, for its logs to be read and for `up` to be repeated.
+        `progress` gets a line per step. Raises StartError where something does not come up: what was started is ended again when
+        the stack is fresh, and stays as it is otherwise, for its logs to be read and for `up` to be repeated.
         """
         if self._fresh:
             self.remove()
@@ -175,7 +175,7 @@ class Stack:
         self.env = env
         for sandbox in SANDBOXES:
             self._sandbox(sandbox, configuration, progress)
-        for name in ("PAYPAL_BASE_URL", "TWOCHECKOUT_BASE_URL", "TWOCHECKOUT_IDN_URL", "CARRIER_BASE_URL"):
+        for name in ("PAYPAL_BASE_URL", "TWOCHECKOUT_BASE_URL", "TWOCHECKOUT_IDN_URL", "CARRIER_BASE_URL", "SMTP_URL"):
             env[name] = configuration[name]
         environments = {}
         for service in SERVICES:
@@ -183,6 +183,14 @@ class Stack:
             if service in databases.KEYRING_SERVICES:
                 own["KEYRING_MASTER_KEY_FILE"] = str(configuration.master_key_file(service))
             environments[service] = configuration.of_service(service, own)
+            for name in ("AMQP_URI", "DATABASE_URL", "KEYRING_DATABASE_URL"):
+                if name in own:
+                    env[f"{service.upper()}_{name}"] = own[name]
+        env |= {
+            "ADMIN_AMQP_URI": found.admin_uri,
+            "ADMIN_POSTGRES_URL": found.data_admin_url,
+            "ADMIN_KEYRING_POSTGRES_URL": found.keyring_admin_url,
+        }
         return environments
 
     def _databases(self, found: servers.Servers, configuration: Configuration) -> dict[str, dict[str, str]]:
@@ -235,7 +243,7 @@ class Stack:
     def _sandbox_port(self, ready_file: Path) -> int:
         """The port that it had before, while that is free: the services know it by it."""
         if ready_file.exists():
-            told = json.loads(ready_file.read_text())
+            told: dict[str, str] = json.loads(ready_file.read_text())
             before = urlsplit(told.get("smtp_url", told["url"])).port
             if before and port_is_free(before):
                 return before

@@ -2,7 +2,7 @@
 
 PostgreSQL refuses root and RabbitMQ needs no such rights. Two ways, in this order:
 
-* a user namespace of its own (`unshare --map-user`): the program sees an ordinary user, and every file stays where and whose it is;
+* a user namespace of its own (`unshare --map-user`): the program sees an ordinary user, every file stays where and whose it is;
 * where the kernel forbids that, a user of the system, with the server's folder in a place which that user can enter.
 """
 
@@ -61,8 +61,8 @@ class Place:
 def place_for(folder: Path, system_user: str) -> Place:
     """A place for a server whose files should lie in `folder` (made when missing, only for its owner).
 
-    `system_user` is the distribution's user of this server; `nobody` stands in where there is none. Safe to repeat: the same folder
-    gives the same place, so that a later run finds the data.
+    `system_user` is the distribution's user of this server; `nobody` stands in where there is none. Safe to repeat: the same
+    folder gives the same place, so that a later run finds the data.
     """
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)

@@ -62,7 +62,7 @@ class ForcedFault:
     lose: bool = False
 
 
-class Lost(Exception):  # noqa: N818 - it is no error but a way to end a request
+class Lost(Exception):
     """The effect has happened; the connection is to be closed without an answer."""
 
 

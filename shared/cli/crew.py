@@ -19,6 +19,7 @@ from shared.cli.storefront import EnvFile
 from shared.cli.terminal import NotDone, complain, ending_clearly, say
 
 AT_ONCE = 50
+_MOST_ON_A_LIST = 200
 _ROUNDS_WITHOUT_WORK = 5
 _ROUNDS_WITHOUT_HAND_OVER = 60
 _PAUSE_SECONDS = 1.0
@@ -60,14 +61,18 @@ class Crew:
         self.done: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self._set_aside: dict[str, set[str]] = {"picked": set(), "packed": set(), "handed_over": set()}
+        self._not_yet: dict[str, set[str]] = {"picked": set(), "packed": set(), "handed_over": set()}
 
     def round(self) -> int:
-        """One walk through the warehouse: everything that can be picked, packed and handed over now. Gives how much got done."""
+        """One walk through the warehouse, a batch at each station, the last station first so that parcels flow.
+
+        Gives how much got done.
+        """
         before = self.done.total()
-        self._step("to_pick", "picked", "pick_list", lambda _item: {})
-        self._step("to_pack", "packed", "pick_list", lambda item: packed(item.get("lines") or (), self._sizes))
         self._step("to_hand_over", "handed_over", "parcel", lambda _item: {})
         self._call_the_driver()
+        self._step("to_pack", "packed", "pick_list", lambda item: packed(item.get("lines") or (), self._sizes))
+        self._step("to_pick", "picked", "pick_list", lambda _item: {})
         return self.done.total() - before
 
     def work(self, *, follow: bool, on_the_way: Callable[[], bool] = lambda: False) -> None:
@@ -96,31 +101,25 @@ class Crew:
                 self._stop.wait(self._pause_seconds)
 
     def _step(self, state: str, verb: str, key: str, said: Callable[[Mapping[str, Any]], Mapping[str, int]]) -> None:
-        while not self._stop.is_set():
-            items = [
-                item
-                for item in self._shipping.get_json("/work", state=state, limit=100).get("items", [])
-                if str(item.get(key)) not in self._set_aside[verb]
-            ][:AT_ONCE]
-            if not items:
-                return
-            if verb == "picked":
-                self._keep("pick_lists", items, key)
-            elif verb == "handed_over":
-                self._keep("labels", items, key)
-            told = {"items": [{key: item[key], **said(item)} for item in items]}
-            results = self._shipping.post_json(f"/{verb}", told).get("results", [])
-            if not self._take(verb, key, items, results):
-                return  # everything "later": another round will ask again
+        skipped = self._set_aside[verb] | self._not_yet[verb]
+        self._not_yet[verb] = set()  # what was for later is left out once, so that it does not keep the others waiting
+        answer = self._shipping.get_json("/work", state=state, limit=_MOST_ON_A_LIST)
+        items = [item for item in answer.get("items", []) if str(item.get(key)) not in skipped][:AT_ONCE]
+        if not items:
+            return
+        if verb == "picked":
+            self._keep("pick_lists", items, key)
+        elif verb == "handed_over":
+            self._keep("labels", items, key)
+        told = {"items": [{key: item[key], **said(item)} for item in items]}
+        self._take(verb, key, items, self._shipping.post_json(f"/{verb}", told).get("results", []))
 
-    def _take(self, verb: str, key: str, items: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, Any]]) -> bool:
-        """Note each ending; whether anything moved."""
-        moved = False
+    def _take(self, verb: str, key: str, items: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, Any]]) -> None:
+        """Note each ending."""
         numbers = {str(item[key]): item.get("tracking_number") for item in items}
         for result in results:
             ending, name = result.get("ending"), str(result.get(key))
             if ending == "done":
-                moved = True
                 self.done[verb] += 1
                 if verb == "handed_over" and numbers.get(name):
                     self._for_the_driver.add(str(numbers[name]))
@@ -129,7 +128,8 @@ class Crew:
                 self._set_aside[verb].add(name)
                 codes = ", ".join(str(reason.get("code")) for reason in result.get("reasons") or ()) or "no reason given"
                 self.refused[f"{verb}: {codes}"] += 1
-        return moved
+            else:
+                self._not_yet[verb].add(name)
 
     def _call_the_driver(self) -> None:
         """Tell the carrier sandbox's driver which parcels stand ready; he scans and, later, delivers them."""

@@ -17,7 +17,7 @@ from deploy.local.stack import ROOT, Stack
 from shared.cli.order_sets.opening import NAMES, default_name, open_set
 from shared.cli.play import Demo, StackLike
 from shared.cli.progress import Picture
-from shared.cli.report import as_table, verdict
+from shared.cli.report import as_table, verdict, where_to_look
 from shared.cli.storefront import source_of
 from shared.cli.terminal import NotDone, ending_clearly, out, say
 
@@ -94,7 +94,7 @@ def demo(
                 outcome = player.play(orders if order_set.name in NAMES else None)
             outcome = replace(outcome, folders=folders_of(folder, papers))
             out.print(as_table(outcome))
-            for line in verdict(outcome):
+            for line in [*where_to_look(outcome), *verdict(outcome)]:
                 say(line)
             if keep:
                 say("The stack is left running; Ctrl-C stops it.")

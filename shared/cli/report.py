@@ -93,14 +93,13 @@ def rows(outcome: Outcome) -> list[Row]:
     kinds = [*MAILS_OF_AN_ORDER, *sorted(set(outcome.mails) - set(MAILS_OF_AN_ORDER))]
     table += [(f"mails: {kind.replace('_', ' ')}", str(outcome.mails.get(kind, 0))) for kind in kinds]
     table += [
-        ("mails sent again under the same Message-ID", str(outcome.mails_again)),
+        ("mails sent again (same Message-ID)", str(outcome.mails_again)),
         ("placed to dispatched, median", _seconds(percentile(dispatched, 0.5))),
-        ("placed to dispatched, 99th percentile", _seconds(percentile(dispatched, 0.99))),
+        ("placed to dispatched, 99th perc.", _seconds(percentile(dispatched, 0.99))),
         ("orders per second", f"{rate:.1f}" if rate else "-"),
     ]
     if outcome.left_out:
         table.append(("rows of the set in no order", ", ".join(f"{code} {n}" for code, n in sorted(outcome.left_out.items()))))
-    table += [(f"{what} in", folder) for what, folder in outcome.folders.items()]
     return table
 
 
@@ -115,11 +114,16 @@ def _seconds(value: float | None) -> str:
 
 def as_table(outcome: Outcome) -> Table:
     table = Table(title="Brown Paper, what became of the orders", show_header=False, title_justify="left")
-    table.add_column(overflow="fold")
+    table.add_column(no_wrap=True)
     table.add_column(justify="left", overflow="fold")
     for name, value in rows(outcome):
         table.add_row(name, value)
     return table
+
+
+def where_to_look(outcome: Outcome) -> list[str]:
+    """One line per folder, outside the table: a path that is folded cannot be copied."""
+    return [f"{what}: {folder}" for what, folder in outcome.folders.items()]
 
 
 def verdict(outcome: Outcome) -> list[str]:

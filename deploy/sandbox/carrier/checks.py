@@ -79,7 +79,7 @@ _LENGTH_UNITS = ("inch", "centimeter")
 _numbers = count(1)
 
 
-class LabelRefused(Exception):  # noqa: N818 - the provider's answer, no failure of ours
+class LabelRefused(Exception):
     """One fault of a label request: a code of ShipEngine's list and the field, never its value."""
 
     def __init__(self, code: str, field: str) -> None:

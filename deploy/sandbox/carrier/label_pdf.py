@@ -62,12 +62,16 @@ def _plain(line: str) -> str:
     return "".join(character if character.isprintable() else " " for character in line)
 
 
+_STROKED = str.maketrans("ŁłĐđĦħıĿŀŦŧ", "LlDdHhiLlTt")
+"""Letters whose stroke or dot Unicode does not take apart."""
+
+
 @lru_cache(maxsize=4096)
 def _character(character: str) -> str:
     try:
         character.encode("cp1252")
     except UnicodeEncodeError:
-        simple = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+        simple = unicodedata.normalize("NFKD", character.translate(_STROKED)).encode("ascii", "ignore").decode()
         return simple or ("" if unicodedata.combining(character) else "?")
     return character
 

@@ -25,7 +25,7 @@ _NAMES = {
 _numbers = count(1)
 
 
-class PayPalFault(Exception):  # noqa: N818 - the provider's word for it
+class PayPalFault(Exception):
     """An answer that is an error; `issue` is what clients branch on, `field` a JSON pointer into the request, never a value."""
 
     def __init__(self, status: int, issue: str, field: str = "") -> None:

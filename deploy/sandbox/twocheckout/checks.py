@@ -17,7 +17,7 @@ CATALOGUE_PRICE = Decimal(1)
 """What a catalogue product costs here; there is no catalogue."""
 
 
-class OrderRefused(Exception):  # noqa: N818 - the provider's answer, no failure of ours
+class OrderRefused(Exception):
     """The order is not placed: HTTP 400 with `error_code` and `message`, no RefNo."""
 
     def __init__(self, code: str) -> None:

@@ -6,7 +6,7 @@ import base64
 import io
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import Queue
 
 import pypdf
@@ -153,7 +153,7 @@ def test_the_unknown_and_the_unauthorised(carrier, spec):
     assert (stranger.status_code, stranger.json()["errors"][0]["error_code"]) == (401, "unauthorized")
 
 
-class _Receiver(HTTPServer):
+class _Receiver(ThreadingHTTPServer):
     """A webhook receiver that refuses the first requests with the statuses it is given."""
 
     def __init__(self, first: list[int]) -> None:
