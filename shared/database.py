@@ -12,12 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import orjson
 import psycopg
 from psycopg import errors
 from psycopg.rows import tuple_row
+from psycopg.types.json import set_json_loads
 
 from shared.contracts.errors import TryLater
 
+set_json_loads(orjson.loads)
 type_of_connection = psycopg.Connection[tuple[Any, ...]]
 
 

@@ -9,6 +9,7 @@ import hmac
 import logging
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -110,10 +111,8 @@ class HttpDoor(WebServer):
             self.container.spawn_managed_thread(lambda sock=sock, address=address: self.process_request(sock, address), "http")
 
     def process_request(self, sock: Any, address: Any) -> None:
-        try:
+        with suppress(OSError):  # the client is gone
             super().process_request(sock, address)
-        except OSError:
-            pass  # the client is gone
 
     def get_wsgi_server(self, sock: Any, wsgi_app: Any, protocol: Any = HttpOnlyProtocol, debug: bool = False) -> Any:
         return wsgi.Server(

@@ -32,7 +32,7 @@ class Stack:
     """Brown Paper under one folder. `up` starts what is missing, `down` ends what it or an earlier run started there.
 
     `fresh` wipes the folder (and the stack's databases on a given server) first, and everything ends with our process. `environ`
-    stands in for the environment: what it gives wins over defaults. `sandbox_arguments` go to every sandbox (`--seed 7`, `--decline 0`).
+    stands in for the environment: what it gives wins over defaults. `sandbox_arguments` go to every sandbox (`--seed 7`).
 
     As a context manager it is taken down at the end; going in does not start it.
     """

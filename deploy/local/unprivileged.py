@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # Survives a reboot, unlike /tmp on many systems; a temporary folder all the same.
-_ELSEWHERE = Path("/var/tmp")  # noqa: S108 - entered through a 0711 folder of ours whose owner is checked
+_ELSEWHERE = Path("/var/tmp")
 _UNSHARE = ("unshare", "-U", "--map-user=1000", "--map-group=1000", "--")
 FORBID_USER_NAMESPACES = "BROWNPAPER_NO_USER_NAMESPACES"
 """Environment variable: any value keeps to the second way."""

@@ -99,7 +99,11 @@ def _parser() -> argparse.ArgumentParser:
     carrier = _add(parties, "carrier", "a carrier with ShipEngine's API: labels, tracking, webhooks")
     _secret(carrier, "--api-key", "CARRIER_API_KEY", "TEST_sandbox")
     _secret(carrier, "--carrier-id", "CARRIER_ID", "se-100001", "the accounts it knows, separated by commas")
-    carrier.add_argument("--webhook-url", default="", help="where tracking webhooks go (later: PUT /_sandbox/webhook)")
+    carrier.add_argument(
+        "--webhook-url",
+        default=os.environ.get("CARRIER_WEBHOOK_URL", ""),
+        help="where tracking webhooks go [CARRIER_WEBHOOK_URL] (later: PUT /_sandbox/webhook)",
+    )
     mailbox = _add(parties, "mailbox", "an SMTP server that keeps every mail as files; --port is SMTP's")
     mailbox.add_argument("--control-port", type=int, default=0, help="the HTTP control door's port, 0 for any free one (default)")
     mailbox.add_argument("--tls-cert", type=Path, help="a certificate chain (PEM): offer STARTTLS")

@@ -2,7 +2,8 @@
 
     expected ──entrust──▶ authorising ──▶ authorised ──label──▶ capturing ──▶ captured
                  │             └──▶ declined                       └──▶ capture_failed
-                 └──▶ refused (its billing part is unsound)
+                 ├──▶ refused (its billing part is unsound)
+                 └──▶ declined (its reference pays for another order)
 
 `expected` is a payment whose label was heard of before its own part: events of one order come in any order.
 """
@@ -19,6 +20,7 @@ from shared.contracts.aggregate import Aggregate, Intent
 from shared.contracts.events import PartRefused, PaymentAuthorised, PaymentCaptured, PaymentCaptureFailed, PaymentDeclined
 from shared.contracts.values import Money, OrderKey
 
+NOTHING = Money(0, "USD")  # before its own part is known
 AUTHORISE = "authorise_payment"
 CAPTURE = "capture_payment"
 
@@ -43,7 +45,7 @@ class Payment(Aggregate):
     customer_id: str = ""
     provider: str = ""
     reference: str = ""
-    money: Money = Money(0, "USD")
+    money: Money = NOTHING
     billing: dict[str, Any] | None = None
     is_labelled: bool = False
     authorisation_reference: str | None = None
@@ -68,6 +70,13 @@ class Payment(Aggregate):
             return
         self.state, self.billing, self.reason = State.REFUSED, None, "billing_invalid"
         self.say(PartRefused(shop=self.key.shop, order_number=self.key.order_number, part="billing", codes=list(codes)))
+
+    def refuse_reference(self, at: datetime) -> None:
+        """Another order is paid with this very reference: nothing is asked of the provider."""
+        if self.state is not State.EXPECTED:
+            return
+        self.state, self.reason, self.settled_at = State.DECLINED, "reference_used", at
+        self.say(PaymentDeclined(**self._named(), reason="reference_used"))
 
     def note_authorised(self, authorisation_reference: str, at: datetime) -> None:
         if self.state is not State.AUTHORISING:

@@ -18,12 +18,16 @@ class Payments(Protocol):
 
     def save(self, payment: Payment) -> None: ...
 
+    def claim_reference(self, provider: str, reference: str, key: OrderKey) -> bool: ...
+
 
 def take_payment(event: BillingEntrusted, billing_faults: tuple[str, ...], store: Payments, at: datetime) -> None:
     """An accepted order's payment is authorised, unless its billing part is unsound."""
     payment = store.payment(event.about())
     if billing_faults:
         payment.refuse_billing(billing_faults)
+    elif not store.claim_reference(event.payment.provider, event.payment.reference, payment.key):
+        payment.refuse_reference(at)
     else:
         payment.entrust(
             customer_id=event.customer_id,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from services.payments.domain import Payment, State
+from shared.contracts.events import BillingEntrusted
 from shared.contracts.values import Money, OrderKey
 from shared.database import type_of_connection
 from shared.delivery.shelf import Row, Shelf
@@ -38,6 +40,24 @@ _UPDATE = f"""
     where payments.shop = rows.shop and payments.order_number = rows.order_number
 """  # noqa: S608 - the columns are ours
 
+_REFERENCES_SELECT = """
+    select provider, reference, shop, order_number
+    from payment_references
+    where (provider, reference) in (select key ->> 0, key ->> 1 from json_array_elements(%s::json) as keys (key))
+"""
+_REFERENCES_INSERT = """
+    insert into payment_references (provider, reference, shop, order_number)
+    select provider, reference, shop, order_number
+    from json_to_recordset(%s::json) as rows (provider text, reference text, shop text, order_number text)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedReference:
+    provider: str
+    reference: str
+    key: OrderKey
+
 
 class PaymentsStore(Store):
     def __init__(self, connection: type_of_connection, recorder: Recorder) -> None:
@@ -52,16 +72,36 @@ class PaymentsStore(Store):
             from_row=_from_row,
             key_from_row=lambda row: OrderKey(row[0], row[1]),
         )
+        self._references: Shelf[tuple[str, str], ClaimedReference] = Shelf(
+            connection,
+            select=_REFERENCES_SELECT,
+            insert=_REFERENCES_INSERT,
+            update=None,
+            key_of=lambda claimed: (claimed.provider, claimed.reference),
+            to_row=lambda claimed: {"provider": claimed.provider, "reference": claimed.reference, **claimed.key._asdict()},
+            from_row=lambda row: ClaimedReference(row[0], row[1], OrderKey(row[2], row[3])),
+            key_from_row=lambda row: (row[0], row[1]),
+        )
 
     def shelves(self) -> Sequence[Shelf[Any, Any]]:
-        return (self._payments,)
+        return (self._payments, self._references)
 
     def prefetch(self, deliveries: Sequence[Delivery]) -> None:
         self._payments.prefetch(delivery.about for delivery in deliveries if delivery.about)
+        entrusted = [delivery.message for delivery in deliveries if isinstance(delivery.message, BillingEntrusted)]
+        self._references.prefetch((event.payment.provider, event.payment.reference) for event in entrusted)
 
     def payment(self, key: OrderKey) -> Payment:
         """The payment of this order; a new, expected one where nothing is known of it yet."""
         return self._payments.get(key) or Payment(key=key)
+
+    def claim_reference(self, provider: str, reference: str, key: OrderKey) -> bool:
+        """Whether this reference pays for this order and no other; the first order that names it has it for good."""
+        claimed = self._references.get((provider, reference))
+        if claimed is None:
+            self._references.save(ClaimedReference(provider, reference, key))
+            return True
+        return claimed.key == key
 
     def save(self, payment: Payment) -> None:
         """Saving tells: what the payment remembers goes to the outbox and the intents of this transaction."""

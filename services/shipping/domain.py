@@ -219,14 +219,12 @@ class Shipment(Aggregate):
     def _dispatch(self, at: datetime) -> None:
         if not self._note("dispatched", at):
             return
-        assert self.carrier is not None
-        assert self.tracking_number is not None
         self.say(
             ShipmentDispatched(
                 **self._named(),
                 parcel=self.parcel,
-                carrier=self.carrier,
-                tracking_number=self.tracking_number,
+                carrier=str(self.carrier),
+                tracking_number=str(self.tracking_number),
                 tracking_url=self.tracking_url,
             )
         )

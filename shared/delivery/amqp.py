@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from time import monotonic
 from uuid import UUID
 
@@ -64,8 +65,8 @@ def require_topology(uri: str, name: str) -> None:
 class Consumer:
     """Takes messages from queues and hands each to `take(message, acknowledge)`; at most `prefetch` are out at a time.
 
-    `acknowledge` may be called in any order and from any greenthread, and takes effect with the next `flush`; what is not acknowledged comes again, also after a broken
-    connection. `run` returns after `stop`.
+    `acknowledge` may be called in any order and from any greenthread, and takes effect with the next `flush`; what is not acknowledged
+    comes again, also after a broken connection. `run` returns after `stop`.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class Consumer:
         self.is_connected = True
         while not self._stopping:
             try:
-                connection.drain_events(timeout=HEARTBEAT_SECONDS / 4)
+                connection.drain_events(timeout=0.5)  # so soon it sees that it is told to stop
             except TimeoutError:
                 connection.heartbeat_check()
         for tag in tags:
@@ -158,7 +159,7 @@ class _Acknowledger:
         try:
             self._channel.basic_ack(up_to, multiple=True)
         except BROKEN:
-            pass  # the connection broke: the messages come again, and the inbox knows them
+            return  # the messages come again, and the inbox knows them
 
     def wait_until_idle(self, timeout_seconds: float) -> None:
         deadline = monotonic() + timeout_seconds
@@ -188,7 +189,8 @@ class Publisher:
         A row in neither is in doubt. Raises one of `BROKEN` when the broker is out of reach; then all are in doubt.
         """
         try:
-            channel = self._channel()
+            connection = self._open()
+            channel = connection.default_channel
             self._confirmed, self._failed = set(), set()
             for row in rows:
                 self._sequence += 1
@@ -199,7 +201,7 @@ class Publisher:
                 mandatory = topology.has_hearers(row.exchange, row.type)
                 # Channel.basic_publish would poll the socket before each message; a blocked connection shows in the confirms.
                 channel.send_method(spec.Basic.Publish, "Bssbb", (0, row.exchange, row.type, mandatory, False), message)
-            self._await_confirms()
+            self._await_confirms(connection)
         except BROKEN:
             self.close()
             raise
@@ -209,13 +211,10 @@ class Publisher:
     def idle(self) -> None:
         """Keep the connection alive; call it every few seconds when there is nothing to publish. Reconnects where it broke."""
         try:
-            self._channel()
-            assert self._connection is not None
-            try:
-                self._connection.drain_events(timeout=0.001)
-            except TimeoutError:
-                pass
-            self._connection.heartbeat_check()
+            connection = self._open()
+            with suppress(TimeoutError):
+                connection.drain_events(timeout=0.001)
+            connection.heartbeat_check()
         except BROKEN:
             self.close()
 
@@ -224,12 +223,10 @@ class Publisher:
         self._waiting.clear()
         self._sequence = 0
         if connection is not None:
-            try:
+            with suppress(*BROKEN):
                 connection.release()
-            except BROKEN:
-                pass
 
-    def _channel(self) -> kombu.transport.pyamqp.Channel:
+    def _open(self) -> kombu.Connection:
         if self._connection is None:
             connection = connect(self._uri, self._name)
             channel = connection.default_channel
@@ -238,14 +235,13 @@ class Publisher:
             channel.events["basic_nack"].add(self._on_nack)
             channel.events["basic_return"].add(self._on_return)
             self._connection = connection
-        return self._connection.default_channel
+        return self._connection
 
-    def _await_confirms(self) -> None:
+    def _await_confirms(self, connection: kombu.Connection) -> None:
         deadline = monotonic() + self._timeout_seconds
-        assert self._connection is not None
         while self._waiting:
             # Raises TimeoutError, an OSError, when the broker keeps us waiting: the connection may be blocked by an alarm.
-            self._connection.drain_events(timeout=max(0.001, deadline - monotonic()))
+            connection.drain_events(timeout=max(0.001, deadline - monotonic()))
 
     def _settle(self, delivery_tag: int, multiple: bool, into: set[UUID]) -> None:
         tags = [tag for tag in self._waiting if tag <= delivery_tag] if multiple else [delivery_tag]

@@ -10,8 +10,8 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
-from uuid import UUID, uuid4
+from typing import Any, Protocol, TypeVar
+from uuid import uuid4
 
 import psycopg
 
@@ -22,6 +22,7 @@ from shared.delivery.ladder import Ladder
 from shared.delivery.work import Delivery, Ending, IntentRow, OutboxRow, RawMessage, Recorder, Store, Work
 
 _log = logging.getLogger("brownpaper.delivery")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +116,11 @@ class Batches:
             recorder = Recorder(self._speaker, at)
             store = self._store_class(connection, recorder)
             outcome = Outcome(outbox=recorder.outbox)
-            fresh = tables.claim(connection, (d.claim for d in deliveries if d.claim), at)
-            settling = [d.intent_id for d in deliveries if d.intent_id]
-            standing = tables.lock_intents(connection, settling) if settling else set()
-            held = [d.held_id for d in deliveries if d.held_id]
-            if held:
-                standing |= tables.lock_held(connection, held)
+            unclaimed = _Unclaimed(connection, deliveries, at)
             store.prefetch(deliveries)
             work = Work(store, at)
             for delivery in deliveries:
-                outcome.endings.append((delivery, self._handle(door, delivery, work, recorder, fresh, standing)))
+                outcome.endings.append((delivery, self._handle(door, delivery, work, unclaimed)))
             for shelf in store.shelves():
                 shelf.flush()
             self._write_endings(connection, outcome.endings, at)
@@ -137,46 +133,24 @@ class Batches:
                 tables.write_outbox(connection, recorder.outbox, at, leased_until)
         return outcome
 
-    def _handle(
-        self,
-        door: object,
-        delivery: Delivery,
-        work: Work[Any],
-        recorder: Recorder,
-        fresh: set[tuple[str, str]],
-        standing: set[UUID],
-    ) -> Ending:
-        if delivery.claim is not None:
-            if delivery.claim not in fresh:
-                return Ending("repeated")
-            fresh.discard(delivery.claim)
-        row = delivery.intent_id or delivery.held_id
-        if row is not None:
-            if row not in standing:
-                return Ending("repeated")
-            standing.discard(row)
-        recorder.mark(delivery.traceparent)
+    def _handle(self, door: object, delivery: Delivery, work: Work[Any], unclaimed: _Unclaimed) -> Ending:
+        """One delivery by its method; a failure takes back what this delivery saved and recorded, and nothing else."""
+        if not unclaimed.take(delivery):
+            return Ending("repeated")
+        work.store.recorder.mark(delivery.traceparent)
         for shelf in work.store.shelves():
             shelf.mark()
         try:
             if isinstance(delivery.message, Exception):
                 raise delivery.message
             result = getattr(door, delivery.method)(delivery.message, work)
-            return result if isinstance(result, Ending) else Ending("done", result=result)
-        except TryLater as error:
-            if isinstance(error, DatabaseUnavailable | Contended):
-                raise
-            ending = Ending("later", error.code)
-        except Parked as error:
-            ending = Ending("parked", error.code, error.faults)
-        except Refused as error:
-            ending = Ending("refused", error.code, error.faults)
-        except psycopg.Error:
-            raise
+        except (DatabaseUnavailable, Contended, psycopg.Error):
+            raise  # the whole transaction is lost
         except Exception as error:
-            _log.error("handler_failed", extra={"method": delivery.method, "error": type(error).__name__, "place": _place(error)})
-            ending = Ending("parked", f"unexpected_{type(error).__name__}")
-        recorder.rollback()
+            ending = _ending_of(error, delivery)
+        else:
+            return result if isinstance(result, Ending) else Ending("done", result=result)
+        work.store.recorder.rollback()
         for shelf in work.store.shelves():
             shelf.rollback()
         return ending
@@ -231,6 +205,45 @@ class Batches:
             ),
         )
         return ending
+
+
+class _Unclaimed:
+    """What of a batch nobody has done before: claims that are new, intents and held messages that still stand, each once."""
+
+    def __init__(self, connection: type_of_connection, deliveries: Sequence[Delivery], at: datetime) -> None:
+        self._claims = tables.claim(connection, (d.claim for d in deliveries if d.claim), at)
+        intents = [d.intent_id for d in deliveries if d.intent_id]
+        held = [d.held_id for d in deliveries if d.held_id]
+        self._rows = tables.lock_intents(connection, intents) if intents else set()
+        self._rows |= tables.lock_held(connection, held) if held else set()
+
+    def take(self, delivery: Delivery) -> bool:
+        """Whether this delivery is to be handled; a second one of the same is not."""
+        if delivery.claim is not None and not _discard(self._claims, delivery.claim):
+            return False
+        row = delivery.intent_id or delivery.held_id
+        return row is None or _discard(self._rows, row)
+
+
+def _discard(names: set[T], name: T) -> bool:
+    if name not in names:
+        return False
+    names.remove(name)
+    return True
+
+
+def _ending_of(error: Exception, delivery: Delivery) -> Ending:
+    match error:
+        case TryLater():
+            return Ending("later", error.code)
+        case Parked():
+            return Ending("parked", error.code, error.faults)
+        case Refused():
+            return Ending("refused", error.code, error.faults)
+        case _:
+            # The class and the place of the error only: its text may hold a value.
+            _log.error("handler_failed", extra={"method": delivery.method, "error": type(error).__name__, "place": _place(error)})
+            return Ending("parked", f"unexpected_{type(error).__name__}")
 
 
 def _place(error: BaseException) -> str:

@@ -17,18 +17,19 @@ from typing import Any
 import eventlet
 from eventlet.event import Event as Happening
 from eventlet.queue import Empty, Queue
-from eventlet.semaphore import Semaphore
 from nameko.extensions import Entrypoint, SharedExtension
 
 from shared import metrics
-from shared.contracts.errors import Parked, TryLater
+from shared.contracts.errors import TryLater
 from shared.database import Database, DatabaseUnavailable
 from shared.delivery import tables, topology
-from shared.delivery.amqp import BROKEN, Consumer, Publisher
+from shared.delivery.amqp import Consumer, Publisher
 from shared.delivery.batch import Batches, Outcome, Reading
+from shared.delivery.calls import Calls, Settlement
 from shared.delivery.ladder import Ladder
 from shared.delivery.reading import read_event
-from shared.delivery.work import Delivery, Ending, IntentRow, OutboxRow, RawMessage
+from shared.delivery.relay import Relay
+from shared.delivery.work import Delivery, Ending, RawMessage
 from shared.settings import DeliverySettings
 
 _log = logging.getLogger("brownpaper.delivery")
@@ -76,17 +77,20 @@ class Engine(SharedExtension):
         self._relay_database = Database(settings.database_url, name=f"{service}.relay", synchronous_commit=False)
         self._batches = Batches(self.database, self.container.service_cls.Store, service, self._ladder, settings.lease_seconds)
         self._waiting: Queue = Queue()
-        self._to_publish: Queue = Queue()
-        self._calls_in_flight = Semaphore(settings.calls_in_flight)
-        self._publisher = Publisher(settings.amqp_uri, f"{service}.relay")
+        self._relay = Relay(service, Publisher(settings.amqp_uri, f"{service}.relay"), self._relay_database, self._ladder)
+        self._calls = Calls(self.container, settings, self.database, self.submit)
         self._consumer = Consumer(
             settings.amqp_uri, f"{service}.consumer", topology.queues_of(service), self._receive, prefetch=settings.prefetch
         )
         self._is_idle = True
 
     def start(self) -> None:
+        for kind, entrypoint in self._performs.items():
+            self._calls.performed_by(kind, entrypoint)
+        for kind, method in self._settles.items():
+            self._calls.settled_by(kind, method)
         self._batch_loop = self.container.spawn_managed_thread(self._run_batches, "batches")
-        self._relay_loop = self.container.spawn_managed_thread(self._run_relay, "relay")
+        self._relay_loop = self.container.spawn_managed_thread(self._relay.run, "relay")
         self._consume_loop = self.container.spawn_managed_thread(self._consumer.run, "consumer")
         self._sweep_loop = self.container.spawn_managed_thread(self._run_sweep, "sweep")
 
@@ -100,17 +104,16 @@ class Engine(SharedExtension):
             eventlet.sleep(0.02)
         self._waiting.put(_STOP)
         self._batch_loop.wait()
-        self._to_publish.put(_STOP)
+        self._relay.stop()
         self._relay_loop.wait()
         self._sweep_loop.kill()
-        self._publisher.close()
         self.database.close()
         self._relay_database.close()
 
     @property
     def is_ready(self) -> bool:
         """Whether broker and database answer."""
-        if not (self._consumer.is_connected and self._publisher.is_connected):
+        if not (self._consumer.is_connected and self._relay.is_connected):
             return False
         try:
             with self.database.begin() as connection:
@@ -212,9 +215,9 @@ class Engine(SharedExtension):
 
     def _after_commit(self, outcome: Outcome, seconds: float) -> None:
         if outcome.outbox:
-            self._to_publish.put(list(outcome.outbox))
+            self._relay.publish(outcome.outbox)
         for intent in outcome.intents:
-            self._perform(intent)
+            self._calls.perform(intent)
         service = self.container.service_name
         metrics.batch_size.labels(service).observe(len(outcome.endings))
         for delivery, ending in outcome.endings:
@@ -250,116 +253,6 @@ class Engine(SharedExtension):
             self.__dict__["_known_types"] = known
         return known
 
-    # ── outbox ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _run_relay(self) -> None:
-        self._publisher.idle()
-        while True:
-            try:
-                rows = self._to_publish.get(timeout=5)
-            except Empty:
-                self._publisher.idle()
-                continue
-            stop = rows is _STOP
-            batch: list[OutboxRow] = [] if stop else rows
-            while not stop and len(batch) < 500:
-                try:
-                    rows = self._to_publish.get_nowait()
-                except Empty:
-                    break
-                stop = rows is _STOP
-                batch.extend([] if stop else rows)
-            if batch:
-                self._publish(batch)
-            if stop:
-                return
-
-    def _publish(self, rows: list[OutboxRow]) -> None:
-        service = self.container.service_name
-        try:
-            confirmed, failed = self._publisher.publish(rows)
-        except BROKEN as error:
-            # The rows stand in the outbox; when their lease has run out the sweep takes them up again.
-            _log.warning("broker_unavailable", extra={"error": type(error).__name__, "batch": len(rows)})
-            metrics.published.labels(service, "in_doubt").inc(len(rows))
-            eventlet.sleep(0.5)
-            return
-        metrics.published.labels(service, "confirmed").inc(len(confirmed))
-        metrics.published.labels(service, "failed").inc(len(failed))
-        try:
-            with self._relay_database.begin() as connection:
-                tables.delete_outbox(connection, sorted(confirmed))
-                if failed:
-                    tables.release_outbox(connection, sorted(failed), datetime.now(UTC) + self._ladder.delay(3))
-        except DatabaseUnavailable:
-            return  # published twice then: the hearers' inboxes know
-        if failed:
-            _log.error(
-                "event_not_taken", extra={"batch": len(failed), "types": sorted({row.type for row in rows if row.id in failed})}
-            )
-
-    # ── intents ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _perform(self, intent: IntentRow) -> None:
-        entrypoint = self._performs.get(intent.kind)
-        if entrypoint is None:
-            self._settle(intent, Parked("intent_unknown"))
-            return
-        eventlet.spawn_n(self._call, entrypoint, intent)
-
-    def _call(self, entrypoint: Entrypoint, intent: IntentRow) -> None:
-        happening = Happening()
-        with self._calls_in_flight:
-            if not self._still_ours(intent):
-                return
-            started = perf_counter()
-            self.container.spawn_worker(
-                entrypoint,
-                (intent,),
-                {},
-                handle_result=lambda _context, result, exc_info: (happening.send((result, exc_info)), (None, None))[1],
-            )
-            result, exc_info = happening.wait()
-        service = self.container.service_name
-        error = exc_info[1] if exc_info else None
-        metrics.calls.labels(
-            service, intent.kind, "later" if isinstance(error, TryLater) else "parked" if error else "answered"
-        ).observe(perf_counter() - started)
-        if error is not None and not isinstance(error, TryLater | Parked):
-            _log.error("call_failed", extra={"kind": intent.kind, "error": type(error).__name__})
-            error = (
-                TryLater(f"unexpected_{type(error).__name__}")
-                if intent.tries < 5
-                else Parked(f"unexpected_{type(error).__name__}")
-            )
-        self._settle(intent, result if error is None else error)
-
-    def _still_ours(self, intent: IntentRow) -> bool:
-        """Whether the lease outlasts the call; one that has waited for its turn is renewed, unless another process has it by now."""
-        now = datetime.now(UTC)
-        if intent.leased_until is None or intent.leased_until - now > timedelta(seconds=self._settings.call_seconds):
-            return True
-        try:
-            with self.database.begin() as connection:
-                until = now + timedelta(seconds=self._settings.lease_seconds)
-                return tables.renew_lease(connection, intent.id, intent.leased_until, until)
-        except TryLater:
-            return False  # the sweep takes it up when the database is back
-
-    def _settle(self, intent: IntentRow, outcome: Any) -> None:
-        message = outcome if isinstance(outcome, Exception) else Settlement(intent, outcome)
-        self.submit(
-            Delivery(
-                self._settles.get(intent.kind, ""),
-                message,
-                lambda _ending: None,
-                about=intent.about,
-                intent_id=intent.id,
-                tries=intent.tries,
-                traceparent=intent.traceparent,
-            )
-        )
-
     # ── sweeping ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _run_sweep(self) -> None:
@@ -379,18 +272,12 @@ class Engine(SharedExtension):
             intents = tables.lease_intents(connection, at, leased_until, 100)
             held = tables.lease_held(connection, at, leased_until, 100)
         if rows:
-            self._to_publish.put(rows)
+            self._relay.publish(rows)
         for intent in intents:
-            self._perform(intent)
+            self._calls.perform(intent)
         for row in held:
             raw = RawMessage(row.queue, (row.body or "").encode(), content_type="application/json", **row.headers)
             self.submit(Delivery("", None, lambda _ending: None, held_id=row.id, tries=row.tries, first_at=row.first_at, raw=raw))
 
 
-class Settlement:
-    """The outcome of a call, for the handler that writes it down."""
-
-    __slots__ = ("intent", "outcome")
-
-    def __init__(self, intent: IntentRow, outcome: Any) -> None:
-        self.intent, self.outcome = intent, outcome
+__all__ = ["Engine", "Settlement"]

@@ -101,9 +101,11 @@ def parked_queue(service: str) -> str:
 
 
 def queues_of(service: str) -> tuple[str, ...]:
-    """The queues a service consumes."""
-    own = (events_queue(service), parked_queue(service))
-    return (INTAKE_QUEUE, *own) if service == "orders" else own
+    """The queues a service consumes.
+
+    Not its parked queue: what is there has crashed its consumer `DELIVERY_LIMIT` times, and only a person should touch it again.
+    """
+    return (INTAKE_QUEUE, events_queue(service)) if service == "orders" else (events_queue(service),)
 
 
 def has_hearers(exchange: str, event: str) -> bool:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from typing import Any
 
 from deploy.sandbox.chance import Switches
 from deploy.sandbox.journal import Journal
-from deploy.sandbox.mailbox.rendering import as_page, render
+from deploy.sandbox.mailbox.rendering import as_page
+from deploy.sandbox.mailbox.spool import Spool
 from deploy.sandbox.party import Answer, Ask, Party
 
 _KINDS = ("order_confirmation", "shipment", "delivery")
 _QUIET_SECONDS = 1.0
-_MOST_FILES_AT_ONCE = 50
-_RENDERING_SECONDS_AT_END = 1.0
+_SECONDS_OF_UNFOLDING = 0.05
+_SECONDS_OF_UNFOLDING_AT_END = 1.0
 
 
 @dataclass(slots=True)
@@ -25,29 +25,29 @@ class _Mail:
     order: str
     times: int = 1
 
+    @property
+    def stem(self) -> str:
+        """What its files are called."""
+        return f"{self.number}-{self.kind}"
+
 
 class Mailbox(Party):
-    """Every mail that arrives: `<books>/mails/<number>-<kind>.eml`, soon after it an `.html` and a `.txt`.
+    """Every mail that arrives: at once in `<books>/mails/spool`, when it is quiet as `<number>-<kind>.eml`, `.html` and `.txt`.
 
     The number counts from 1. File names and books hold no personal datum; the mails do, so their folder is its owner's alone.
-    `rendered_mails` bounds how many are rendered by themselves (`GET /_sandbox/mails/<number>` renders any).
+    `rendered_mails` bounds how many get an `.html` and a `.txt` (`GET /_sandbox/mails/<number>` shows any mail).
     """
 
     name = "mailbox"
 
     def __init__(self, switches: Switches, journal: Journal, *, rendered_mails: int = 1000) -> None:
         super().__init__(switches, journal)
-        self._folder = journal.folder / "mails"
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder.chmod(0o700)
-        self._rendered_mails = rendered_mails
+        self._spool = Spool(journal.folder / "mails", rendered_mails=rendered_mails)
         self._mails: dict[str, _Mail] = {}
         self._kinds: dict[str, int] = {}
         self._repeats = 0
         self._number = 0
-        self._to_render: list[_Mail] = []
         self._last_arrival = 0.0
-        self.smtp_url = ""
 
     def take(self, mail: bytes) -> bool:
         """Keep one mail and say whether the answer is to be lost. A second mail of one Message-ID counts as a repeat only."""
@@ -76,35 +76,19 @@ class Mailbox(Party):
         kept = _Mail(self._number, kind, order)
         self._mails[message_id or f"(without id) {self._number}"] = kept
         self._kinds[kind] = self._kinds.get(kind, 0) + 1
-        self._write(f"{kept.number}-{kind}.eml", mail)
-        if self._number <= self._rendered_mails:
-            self._to_render.append(kept)
+        self._spool.keep(kept.stem, mail)
         self.journal.note("mail", number=kept.number, kind=kind, order=order, message_id=message_id)
-
-    def _write(self, file_name: str, content: bytes) -> None:
-        descriptor = os.open(os.path.join(self._folder, file_name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            os.write(descriptor, content)
-        finally:
-            os.close(descriptor)
 
     def tick(self) -> None:
         super().tick()
-        if self._to_render and time.monotonic() - self._last_arrival > _QUIET_SECONDS:
-            for kept in self._to_render[:_MOST_FILES_AT_ONCE]:
-                self._render(kept)
-            del self._to_render[:_MOST_FILES_AT_ONCE]
+        self._spool.flush()
+        if time.monotonic() - self._last_arrival > _QUIET_SECONDS:
+            self._spool.unfold(_SECONDS_OF_UNFOLDING)
 
     def finish(self) -> None:
-        """Render what is left, for a second at most: the end is not to wait for it."""
-        until = time.monotonic() + _RENDERING_SECONDS_AT_END
-        while self._to_render and time.monotonic() < until:
-            self._render(self._to_render.pop(0))
-
-    def _render(self, kept: _Mail) -> None:
-        stem = f"{kept.number}-{kept.kind}"
-        for extension, content in render((self._folder / f"{stem}.eml").read_bytes()).items():
-            self._write(f"{stem}.{extension}", content)
+        """Make the files that are left, for a second at most: the end is not to wait for them. The spool has every mail."""
+        self._spool.unfold(_SECONDS_OF_UNFOLDING_AT_END)
+        self._spool.flush()
 
     def provider(self, ask: Ask) -> Answer:
         del ask
@@ -115,8 +99,7 @@ class Mailbox(Party):
             case "GET", "mails", number if number.isdecimal():
                 for kept in self._mails.values():
                     if kept.number == int(number):
-                        mail = (self._folder / f"{number}-{kept.kind}.eml").read_bytes()
-                        return Answer(200, as_page(mail), "text/html; charset=utf-8")
+                        return Answer(200, as_page(self._spool.read(kept.stem)), "text/html; charset=utf-8")
         return None
 
     def books(self) -> dict[str, Any]:
@@ -130,12 +113,9 @@ class Mailbox(Party):
         return {"mails": len(self._mails), "kinds": self._kinds, "repeats": self._repeats}
 
     def forget(self) -> None:
-        for kept in self._mails.values():
-            for extension in ("eml", "html", "txt"):
-                (self._folder / f"{kept.number}-{kept.kind}.{extension}").unlink(missing_ok=True)
+        self._spool.empty()
         self._mails.clear()
         self._kinds.clear()
-        self._to_render.clear()
         self._repeats = 0
 
 

@@ -17,3 +17,12 @@ create table payments (
     settled_at              timestamptz,
     primary key (shop, order_number)
 );
+
+-- Which order a provider's reference pays for: PayPal cannot tell two of our orders that name one of its orders apart.
+create table payment_references (
+    provider     text not null,
+    reference    text not null,
+    shop         text not null,
+    order_number text not null,
+    primary key (provider, reference)
+);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -46,6 +47,12 @@ class Running:
         return code
 
 
+def _environment() -> dict[str, str]:
+    """Ours, without the credentials that a developer's shell may hold: the tests use the sandboxes' defaults."""
+    ours = ("PAYPAL_", "TWOCHECKOUT_", "CARRIER_", "MAILBOX_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Running]]:
     """Start sandboxes: `start("paypal", "--decline", "1")`. Nothing goes wrong by chance unless a flag says so."""
@@ -54,7 +61,9 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ru
     def start_one(party: str, *flags: str) -> Running:
         books = tmp_path_factory.mktemp(party) / "books"
         command = [sys.executable, "-m", "deploy.sandbox", party, "--books", str(books), "--lose-answers", "0", "--decline", "0"]
-        process = subprocess.Popen([*command, "--repeat-webhooks", "0", *flags], cwd=_ROOT, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [*command, "--repeat-webhooks", "0", *flags], cwd=_ROOT, env=_environment(), stdout=subprocess.PIPE, text=True
+        )
         assert process.stdout is not None
         line = process.stdout.readline()  # it comes once the sandbox listens
         one = Running(process, json.loads(line), books)

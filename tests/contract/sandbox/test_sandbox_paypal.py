@@ -245,7 +245,7 @@ def test_errors_have_the_specs_shape_and_issue(paypal, specs, expected):
     spec.check(f"error_{status}", answer.json())
 
 
-# The spec lists this issue for creating and for capturing an order, not for authorising one, where the buyer's means may fail just so.
+# The spec lists this issue for creating and capturing an order, not for authorising one, where means may fail just so.
 _ISSUES_THE_SPEC_LISTS_ELSEWHERE = {("orders.authorize", "INSTRUMENT_DECLINED")}
 
 

@@ -1,0 +1,91 @@
+"""The relay: committed outbox rows to the broker, and out of the table once the broker has confirmed them."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+
+import eventlet
+from eventlet.queue import Empty, Queue
+
+from shared import metrics
+from shared.database import Database, DatabaseUnavailable
+from shared.delivery import tables
+from shared.delivery.amqp import BROKEN, Publisher
+from shared.delivery.ladder import Ladder
+from shared.delivery.work import OutboxRow
+
+_log = logging.getLogger("brownpaper.delivery")
+_STOP = object()
+MOST_ROWS = 500
+IDLE_SECONDS = 5
+
+
+class Relay:
+    """Publishes what `publish` hands over, in order, many at a time, on one connection in one greenthread (`run`).
+
+    What the broker does not confirm stands in the outbox and is taken up by the sweep when its lease has run out. `database` should not
+    wait for the disk: losing the deletion of a confirmed row only publishes it twice, and the hearers' inboxes know it.
+    """
+
+    def __init__(self, service: str, publisher: Publisher, database: Database, ladder: Ladder) -> None:
+        self._service, self._publisher, self._database, self._ladder = service, publisher, database, ladder
+        self._waiting: Queue = Queue()
+
+    @property
+    def is_connected(self) -> bool:
+        return self._publisher.is_connected
+
+    def publish(self, rows: list[OutboxRow]) -> None:
+        """Have these committed rows published."""
+        self._waiting.put(rows)
+
+    def stop(self) -> None:
+        """Let `run` return when it has published what it was handed."""
+        self._waiting.put(_STOP)
+
+    def run(self) -> None:
+        self._publisher.idle()
+        is_stopping = False
+        while not is_stopping:
+            try:
+                batch, is_stopping = self._next_rows()
+            except Empty:
+                self._publisher.idle()
+                continue
+            if batch:
+                self._publish(batch)
+        self._publisher.close()
+
+    def _next_rows(self) -> tuple[list[OutboxRow], bool]:
+        """What waits, up to a limit, and whether to stop after it. Raises Empty after a while without any."""
+        batch: list[OutboxRow] = []
+        rows = self._waiting.get(timeout=IDLE_SECONDS)
+        while rows is not _STOP:
+            batch.extend(rows)
+            if len(batch) >= MOST_ROWS or self._waiting.empty():
+                return batch, False
+            rows = self._waiting.get_nowait()
+        return batch, True
+
+    def _publish(self, rows: list[OutboxRow]) -> None:
+        try:
+            confirmed, failed = self._publisher.publish(rows)
+        except BROKEN as error:
+            _log.warning("broker_unavailable", extra={"error": type(error).__name__, "batch": len(rows)})
+            metrics.published.labels(self._service, "in_doubt").inc(len(rows))
+            eventlet.sleep(0.5)
+            return
+        metrics.published.labels(self._service, "confirmed").inc(len(confirmed))
+        if failed:
+            metrics.published.labels(self._service, "failed").inc(len(failed))
+            _log.error(
+                "event_not_taken", extra={"batch": len(failed), "types": sorted({row.type for row in rows if row.id in failed})}
+            )
+        try:
+            with self._database.begin() as connection:
+                tables.delete_outbox(connection, sorted(confirmed))
+                if failed:
+                    tables.release_outbox(connection, sorted(failed), datetime.now(UTC) + self._ladder.delay(3))
+        except DatabaseUnavailable:
+            _log.warning("database_unavailable", extra={"batch": len(confirmed)})
