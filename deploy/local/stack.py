@@ -225,9 +225,10 @@ class Stack:
             command = [
                 *(sys.executable, "-m", "deploy.sandbox", sandbox.party, "--host", "127.0.0.1", "--port", str(port)),
                 *("--books", str(self.folder / "books"), "--ready-file", str(ready_file), *self._sandbox_arguments),
-                *(("--webhook-url", self.env["CARRIER_WEBHOOK_URL"]) if sandbox.party == "carrier" else ()),
             ]
-            program.start(command, configuration.of_sandbox(sandbox), cwd=ROOT, dies_with_parent=self._dies())
+            # By the environment: the webhook's address holds its secret, and a command line is anybody's to read.
+            webhook = {"CARRIER_WEBHOOK_URL": self.env["CARRIER_WEBHOOK_URL"]} if sandbox.party == "carrier" else {}
+            program.start(command, configuration.of_sandbox(sandbox) | webhook, cwd=ROOT, dies_with_parent=self._dies())
         program.wait_ready(ready_file.exists, _SANDBOX_READY_SECONDS)
         told = json.loads(ready_file.read_text())
         self.env[sandbox.control] = told["url"]

@@ -36,6 +36,41 @@ class State(StrEnum):
     REFUSED = "refused"
 
 
+@dataclass(frozen=True, slots=True)
+class Authorised:
+    """The money is held; `authorisation_reference` is what a capture names."""
+
+    authorisation_reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """No money is held and none will be by asking again with the same reference.
+
+    `reason` is one of: `declined`, `amount_mismatch`, `not_approved`, `not_one_purchase_unit`, `wrong_intent`,
+    `reference_unknown`, `token_expired`, `authorisation_voided`, `billing_invalid`.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """The money is taken; `capture_reference` is what a refund will name."""
+
+    capture_reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureFailed:
+    """The money was not taken and will not be by asking again.
+
+    `reason` is one of: `declined`, `amount_mismatch`, `authorisation_unknown`, `authorisation_expired`, `authorisation_voided`.
+    """
+
+    reason: str
+
+
 @dataclass(kw_only=True)
 class Payment(Aggregate):
     """`billing` is the sealed part as it came; it is dropped as soon as the provider has answered."""

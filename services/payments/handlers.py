@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
-from services.payments.domain import Payment
-from services.payments.gateway import Authorised, Captured, CaptureFailed, Declined
+from services.payments.domain import Authorised, Captured, CaptureFailed, Declined, Payment
 from shared.contracts.events import BillingEntrusted, LabelCreated
 from shared.contracts.values import Money, OrderKey
 

@@ -82,7 +82,7 @@ def demo(
             raise typer.BadParameter(
                 f"no such service: {', '.join(unknown)} (there are {', '.join(SERVICES)})", param_hint="--kill"
             )
-        folder = ROOT / ".run" / "demo"
+        folder = ROOT / ".demo"
         picture = Picture(out)
         stack = open_stack(folder, seed)
         with running(stack, picture):

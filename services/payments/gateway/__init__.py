@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from services.payments.domain import Authorised, Captured, CaptureFailed, Declined
+
 
 class BillingAddress(Protocol):
     """The address of the contract's `billing` part."""
@@ -59,24 +61,6 @@ class AuthorisePayment:
 
 
 @dataclass(frozen=True, slots=True)
-class Authorised:
-    """The money is held; `authorisation_reference` is what a capture names."""
-
-    authorisation_reference: str
-
-
-@dataclass(frozen=True, slots=True)
-class Declined:
-    """No money is held and none will be by asking again with the same reference.
-
-    `reason` is one of: `declined`, `amount_mismatch`, `not_approved`, `not_one_purchase_unit`, `wrong_intent`,
-    `reference_unknown`, `token_expired`, `authorisation_voided`, `billing_invalid`.
-    """
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class CapturePayment:
     """Take exactly what was authorised, once."""
 
@@ -89,23 +73,6 @@ class CapturePayment:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Captured:
-    """The money is taken; `capture_reference` is what a refund will name."""
-
-    capture_reference: str
-
-
-@dataclass(frozen=True, slots=True)
-class CaptureFailed:
-    """The money was not taken and will not be by asking again.
-
-    `reason` is one of: `declined`, `amount_mismatch`, `authorisation_unknown`, `authorisation_expired`, `authorisation_voided`.
-    """
-
-    reason: str
-
-
 class PaymentProvider(Protocol):
     """One payment company."""
 
@@ -114,3 +81,16 @@ class PaymentProvider(Protocol):
 
     def capture(self, ask: CapturePayment, *, in_doubt: bool) -> Captured | CaptureFailed:
         """Take the held money, or say why not. Safe to repeat with the same key if `in_doubt` is told truly."""
+
+
+__all__ = [
+    "AuthorisePayment",
+    "Authorised",
+    "Billing",
+    "BillingAddress",
+    "CaptureFailed",
+    "CapturePayment",
+    "Captured",
+    "Declined",
+    "PaymentProvider",
+]
