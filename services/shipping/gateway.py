@@ -103,7 +103,10 @@ class BuyLabel:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A label that is paid for. `tracking_url` is None where neither the answer nor the carrier's name tells one."""
+    """A label that is paid for. `tracking_url` is None where neither the answer nor the carrier's name tells one.
+
+    `pdf` is empty where the carrier gave no paper that can be had: then it is printed from the carrier's own pages.
+    """
 
     label_id: str
     tracking_number: str
@@ -210,14 +213,15 @@ class ShipEngine:
         if status == "voided" or content.get("voided") is True:
             raise Parked("label_voided")
         label_id, number, carrier = (content.get(name) for name in ("label_id", "tracking_number", "carrier_code"))
-        if status != "completed" or not all(isinstance(one, str) and one for one in (label_id, number, carrier)):
+        if status not in {"completed", None} or not all(isinstance(one, str) and one for one in (label_id, number)):
             raise Unanswered("label_in_progress", after_seconds=30.0)
-        number, carrier = str(number), str(carrier)
+        number, carrier = str(number), carrier if isinstance(carrier, str) and carrier else "carrier"
         return Label(
             str(label_id), number, _tracking_url(content.get("tracking_url"), carrier, number), carrier, self._pdf(content)
         )
 
     def _pdf(self, content: dict[str, Any]) -> bytes:
+        """The label's paper; empty where the answer holds none that can be had. The label is bought all the same."""
         download = content.get("label_download")
         links = [download.get(name) for name in ("pdf", "href")] if isinstance(download, dict) else []
         link = next((one for one in links if isinstance(one, str)), "")
@@ -226,18 +230,16 @@ class ShipEngine:
             try:
                 pdf = b64decode(data, validate=True)
             except ValueError:
-                raise Unanswered("label_unreadable") from None
+                pdf = b""
         else:
             pdf = self._fetch(link)
-        if not pdf.startswith(b"%PDF-"):
-            raise Unanswered("label_unreadable")
-        return pdf
+        return pdf if pdf.startswith(b"%PDF-") else b""
 
     def _fetch(self, link: str) -> bytes:
         parts, base = urlsplit(link), urlsplit(self._http.base_url)
         if (parts.scheme, parts.netloc) != (base.scheme, base.netloc):
             # Our key goes to the carrier alone, and what an answer names is no reason to call a stranger.
-            raise Unanswered("label_unreadable")
+            return b""
         headers = self._headers | {"Accept": "application/pdf"}
         try:
             return self._http.call("GET", parts.path.removeprefix(base.path), headers=headers, repeatable=True).body

@@ -188,7 +188,10 @@ class ShippingService(PartHolder):
         label = self.reads.label(request.values["parcel"])
         if label is None:
             raise StatusError(404, "label_unknown")
-        return Answer(200, self.parts.keyring.unseal_own(label.key_id, label.box), PDF)
+        paper = self.parts.keyring.unseal_own(label.key_id, label.box)
+        if not paper:
+            raise StatusError(404, "label_paper_missing")
+        return Answer(200, paper, PDF)
 
     def pick(self, command: Pick, work: Unit) -> None:
         handlers.pick(command, work.store, work.at)

@@ -1,0 +1,3 @@
+"""Every module here may ask for a scene of its own."""
+
+from tests.integration.scene import scene as scene

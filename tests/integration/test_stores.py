@@ -1,0 +1,208 @@
+"""Every service's store gives back exactly what was saved: every field, many keys at once, on insert and on update."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services.notifications.domain import Correspondence
+from services.notifications.store import NotificationsStore
+from services.orders.domain import Order
+from services.orders.domain import State as OrderState
+from services.orders.intake import Answered
+from services.orders.store import OrdersStore
+from services.payments.domain import Payment
+from services.payments.domain import State as PaymentState
+from services.payments.store import PaymentsStore
+from services.shipping.domain import Package, Shipment
+from services.shipping.domain import State as ShipmentState
+from services.shipping.store import ShippingStore
+from shared.contracts.events import Reason
+from shared.contracts.values import Money, OrderKey
+from shared.delivery.work import Recorder
+from tests.fix_servers import DatabaseUrl
+
+AT = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+
+# PostgreSQL keeps neither U+0000 nor lone surrogates; the grammars let neither in.
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
+maybe = partial(st.none().__or__)
+times = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | texts, lambda more: st.lists(more, max_size=3) | st.dictionaries(texts, more, max_size=3)
+)  # fmt: skip
+json_objects = st.dictionaries(texts, json_values, max_size=4)
+keys = st.builds(OrderKey, st.sampled_from(["https://one.example", "https://two.example/ü?a=b c"]), st.text(string.ascii_letters + string.digits + "._~-", min_size=1, max_size=64))  # fmt: skip
+reasons = st.lists(st.builds(Reason, code=texts, path=texts), max_size=3).map(tuple)
+facts = st.dictionaries(texts, times, max_size=5)
+
+orders = st.builds(
+    Order,
+    key=keys,
+    event_id=texts,
+    customer_id=texts,
+    policy_version=texts,
+    data_digest=texts,
+    placed_at=times,
+    state=st.sampled_from(OrderState),
+    reasons=reasons,
+    facts=facts,
+)
+payments = st.builds(
+    Payment,
+    key=keys,
+    state=st.sampled_from(PaymentState),
+    customer_id=texts,
+    provider=texts,
+    reference=texts,
+    money=st.builds(Money, st.integers(0, 10**15), st.sampled_from(["USD", "JPY", "KWD"])),
+    billing=maybe(json_objects),
+    is_labelled=st.booleans(),
+    authorisation_reference=maybe(texts),
+    capture_reference=maybe(texts),
+    reason=maybe(texts),
+    entrusted_at=maybe(times),
+    settled_at=maybe(times),
+)
+sizes = st.integers(1, 10_000)
+shipments = st.builds(
+    Shipment,
+    key=keys,
+    state=st.sampled_from(ShipmentState),
+    customer_id=texts,
+    placed_at=maybe(times),
+    shipping_service=texts,
+    lines=st.lists(json_objects, max_size=3).map(tuple),
+    recipient=maybe(json_objects),
+    package=maybe(st.builds(Package, sizes, sizes, sizes, sizes)),
+    label_id=maybe(texts),
+    carrier=maybe(texts),
+    tracking_number=st.none(),  # must be unique; the examples below have one
+    tracking_url=maybe(texts),
+    reason=maybe(texts),
+    facts=facts,
+)
+correspondences = st.builds(
+    Correspondence,
+    key=keys,
+    customer_id=texts,
+    order=maybe(json_objects),
+    contact=maybe(json_objects),
+    contact_refused=st.booleans(),
+    is_cancelled=st.booleans(),
+    tracking=maybe(json_objects),
+    mails=st.dictionaries(texts, texts, max_size=3),
+)
+
+Load = Callable[[Any, OrderKey], Any]
+CASES = {
+    "orders": (OrdersStore, orders, OrdersStore.order),
+    "payments": (PaymentsStore, payments, PaymentsStore.payment),
+    "shipping": (ShippingStore, shipments, ShippingStore.shipment),
+    "notifications": (NotificationsStore, correspondences, NotificationsStore.correspondence),
+}
+
+
+def _through(connection: psycopg.Connection[Any], store_class: type[Any], load: Load, items: Sequence[Any]) -> list[Any]:
+    """Save these in one transaction, and give what another one reads."""
+    with connection.transaction():
+        store = store_class(connection, Recorder("test", AT))
+        for item in items:
+            load(store, item.key)
+            store.save(item)
+        for shelf in store.shelves():
+            shelf.flush()
+    with connection.transaction():
+        store = store_class(connection, Recorder("test", AT))
+        return [load(store, item.key) for item in items]
+
+
+@pytest.mark.parametrize("service", CASES)
+def test_every_field_comes_back_on_insert_and_on_update(service: str, database_url: DatabaseUrl) -> None:
+    store_class, aggregates, load = CASES[service]
+    connection = psycopg.connect(database_url(service), autocommit=True)
+
+    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], database=None)
+    @given(st.lists(aggregates, max_size=4, unique_by=lambda item: item.key))
+    def round_trip(items: list[Any]) -> None:
+        assert _through(connection, store_class, load, items) == items
+
+    with connection:
+        round_trip()
+        if service != "orders":  # what an order is made with never changes
+            return
+    assert connection.closed
+
+
+def test_an_order_changes_in_state_reasons_and_facts_only(database_url: DatabaseUrl) -> None:
+    key = OrderKey("https://shop.example", "A-1")
+    told: dict[str, Any] = {"event_id": "e", "customer_id": "m", "policy_version": "p", "data_digest": "d", "placed_at": AT}
+    first = Order(key=key, **told, facts={"accepted": AT})
+    after = Order(key=key, **told, state=OrderState.HELD, reasons=(Reason(code="x", path="/y"),), facts={"order_held": AT})
+    with psycopg.connect(database_url("orders"), autocommit=True) as connection:
+        assert _through(connection, OrdersStore, OrdersStore.order, [first]) == [first]
+        assert _through(connection, OrdersStore, OrdersStore.order, [after]) == [after]
+
+
+def test_a_thousand_keys_at_once_come_back_each_under_its_own(database_url: DatabaseUrl) -> None:
+    shipments = [
+        Shipment(
+            key=OrderKey("https://shop.example", f"A-{number}"),
+            state=ShipmentState.TO_PICK,
+            customer_id=f"m-{number}",
+            placed_at=AT,
+            lines=({"line": 1, "title": f"Ring {number} ‘ü’ \\ \" \u2028"},),
+            tracking_number=f"1Z{number}",
+            package=Package(number + 1, 2, 3, 4),
+            facts={"entrusted": AT},
+        )
+        for number in range(1000)
+    ]
+    with psycopg.connect(database_url("shipping"), autocommit=True) as connection:
+        assert _through(connection, ShippingStore, ShippingStore.shipment, shipments) == shipments
+        with connection.transaction():
+            store = ShippingStore(connection, Recorder("shipping", AT))
+            store._shipments.prefetch(shipment.key for shipment in shipments)
+            statements = connection.execute("select count(*) from shipments").fetchone()
+            assert [store.shipment(shipment.key) for shipment in reversed(shipments)] == shipments[::-1]
+            assert statements == (1000,)
+
+
+def test_an_answer_stands_once_and_is_said_again(database_url: DatabaseUrl) -> None:
+    answered = Answered(source="https://shop.example", event_id="e-1", kind="order_accepted", order_number=None, reasons=(Reason(code="c"),))
+    with psycopg.connect(database_url("orders"), autocommit=True) as connection:
+        for times_said in (1, 2):
+            with connection.transaction():
+                recorder = Recorder("orders", AT)
+                store = OrdersStore(connection, recorder)
+                known = store.answered("https://shop.example", "e-1")
+                assert (known is None) is (times_said == 1)
+                (known or answered).answer()
+                store.save_answer(known or answered)
+                for shelf in store.shelves():
+                    shelf.flush()
+                assert [row.type for row in recorder.outbox] == ["order_accepted"]
+        assert connection.execute("select kind, order_number, reasons from answers").fetchall() == [
+            ("order_accepted", None, [{"code": "c", "path": ""}])
+        ]
+
+
+def test_a_parcels_first_label_stays(database_url: DatabaseUrl) -> None:
+    with psycopg.connect(database_url("shipping"), autocommit=True) as connection:
+        for box in (bytes(range(256)), b"another"):
+            with connection.transaction():
+                store = ShippingStore(connection, Recorder("shipping", AT))
+                store.keep_label("PC-1", "shipping-2026-47", box)
+                for shelf in store.shelves():
+                    shelf.flush()
+        assert connection.execute("select parcel, key_id, box from labels").fetchall() == [
+            ("PC-1", "shipping-2026-47", bytes(range(256)))
+        ]

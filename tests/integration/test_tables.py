@@ -1,0 +1,199 @@
+"""The plumbing's tables on a real PostgreSQL, two connections at a time: inbox, outbox, intents, held."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from shared.contracts.errors import Fault
+from shared.contracts.values import OrderKey
+from shared.delivery import tables
+from shared.delivery.tables import HeldRow
+from shared.delivery.work import IntentRow, OutboxRow
+from tests.fix_servers import DatabaseUrl
+from tests.integration.facts import wait_for
+
+Connection = psycopg.Connection[tuple[object, ...]]
+AT = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+SOON = AT + timedelta(seconds=45)
+LATER = AT + timedelta(minutes=5)
+KEY = OrderKey("https://shop.example", "A-1")
+
+
+@pytest.fixture
+def two(database_url: DatabaseUrl) -> Iterator[tuple[Connection, Connection]]:
+    """Two connections to one fresh database; each statement is a transaction until `transaction()` says otherwise."""
+    url = database_url("payments")
+    with psycopg.connect(url, autocommit=True) as one, psycopg.connect(url, autocommit=True) as other:
+        yield one, other
+
+
+def _outbox_row(number: int = 0) -> OutboxRow:
+    return OutboxRow(uuid.uuid4(), "payments.events", "payment_captured", f"order {number}", '{"a": "ü"}')
+
+
+def _intent(key: str = "k", *, details: dict[str, object] | None = None) -> IntentRow:
+    return IntentRow(uuid.uuid4(), "capture_payment", KEY, key, details or {"amount_minor": 1}, "00-trace")
+
+
+def _held(state: str = "later", due_at: datetime | None = SOON) -> HeldRow:
+    return HeldRow(
+        uuid.uuid4(), state, "payments.events", "shipping", "e-1", "label_created", "order_unknown", (Fault("missing", "/data/x"),),
+        '{"a": "ü"}', 10, {"exchange": "shipping.events", "routing_key": "label_created"}, 2, AT, AT, due_at,
+    )  # fmt: skip
+
+
+def _blocked(url_of: Connection, pid: int) -> bool:
+    return url_of.execute("select 1 from pg_locks where pid = %s and not granted", (pid,)).fetchone() is not None
+
+
+# ── inbox ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_claim_is_taken_once(two: tuple[Connection, Connection]) -> None:
+    one, other = two
+    assert tables.claim(one, [("orders", "1"), ("orders", "2"), ("orders", "1")], AT) == {("orders", "1"), ("orders", "2")}
+    assert tables.claim(other, [("orders", "2"), ("shipping", "2"), ("orders", "3")], AT) == {("shipping", "2"), ("orders", "3")}
+    assert tables.claim(other, [], AT) == set()
+
+
+@pytest.mark.parametrize("first_commits", [True, False])
+def test_of_two_concurrent_transactions_one_takes_a_claim(two: tuple[Connection, Connection], first_commits: bool) -> None:
+    one, other = two
+    claims = [("orders", str(number)) for number in range(50)]
+    taken: list[set[tuple[str, str]]] = []
+    second = threading.Thread(target=lambda: taken.append(tables.claim(other, reversed(claims), AT)))
+    with psycopg.connect(one.info.dsn, password=one.info.password, autocommit=True) as watcher:
+        with one.transaction(force_rollback=not first_commits):
+            mine = tables.claim(one, claims, AT)
+            second.start()
+            wait_for(lambda: _blocked(watcher, other.info.backend_pid), "the second transaction to wait for the first")
+        second.join(timeout=30)
+    assert mine == set(claims)
+    assert taken == [set() if first_commits else set(claims)]
+
+
+# ── outbox ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_outbox_rows_are_leased_when_their_lease_is_over_in_the_order_of_their_writing(two: tuple[Connection, Connection]) -> None:
+    one, other = two
+    rows = [_outbox_row(number) for number in range(30)]
+    tables.write_outbox(one, rows, AT, SOON)
+    assert tables.lease_outbox(other, AT, SOON, 100) == []
+    assert tables.lease_outbox(other, LATER, LATER + timedelta(seconds=45), 20) == rows[:20]
+    assert tables.lease_outbox(one, LATER, LATER + timedelta(seconds=45), 20) == rows[20:]
+    tables.delete_outbox(one, [row.id for row in rows[:29]])
+    tables.release_outbox(one, [rows[29].id], AT)
+    assert tables.lease_outbox(other, LATER, LATER, 100) == rows[29:]
+
+
+def test_two_processes_lease_different_outbox_rows_without_waiting(two: tuple[Connection, Connection]) -> None:
+    one, other = two
+    rows = [_outbox_row(number) for number in range(10)]
+    tables.write_outbox(one, rows, AT, SOON)
+    other.execute("set lock_timeout = '10s'")
+    with one.transaction():
+        mine = tables.lease_outbox(one, LATER, LATER + timedelta(seconds=45), 4)
+        others = tables.lease_outbox(other, LATER, LATER + timedelta(seconds=45), 100)  # the first has not committed
+    assert mine == rows[:4]
+    assert others == rows[4:]
+
+
+# ── intents ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_intent_stands_once_for_its_kind_and_key_and_comes_back_whole(two: tuple[Connection, Connection]) -> None:
+    one, other = two
+    intent = _intent(details={"text": "ü\u2028", "amount_minor": 2**53, "none": None, "list": [1, {"a": False}]})
+    again, other_kind = _intent(), replace(_intent(), kind="authorise_payment")
+    assert tables.write_intents(one, [intent], AT, SOON) == {intent.id}
+    assert tables.write_intents(other, [again, other_kind], AT, SOON) == {other_kind.id}
+    leased = {row.id: row for row in tables.lease_intents(other, LATER, LATER + timedelta(seconds=45), 10)}
+    assert leased[intent.id] == replace(intent, tries=2, in_doubt=True, leased_until=LATER + timedelta(seconds=45))
+    assert set(leased) == {intent.id, other_kind.id}
+
+
+def test_two_processes_lease_different_intents(two: tuple[Connection, Connection]) -> None:
+    one, other = two
+    intents = [_intent(f"k{number}") for number in range(10)]
+    tables.write_intents(one, intents, AT, SOON)
+    other.execute("set lock_timeout = '10s'")
+    with one.transaction():
+        mine = {row.id for row in tables.lease_intents(one, LATER, LATER + timedelta(seconds=45), 6)}
+        others = {row.id for row in tables.lease_intents(other, LATER, LATER + timedelta(seconds=45), 100)}
+    assert (len(mine), len(others)) == (6, 4)
+    assert mine | others == {intent.id for intent in intents}
+
+
+def test_a_lease_is_renewed_only_by_who_still_holds_it(two: tuple[Connection, Connection]) -> None:
+    one, other = two
+    intent = _intent()
+    tables.write_intents(one, [intent], AT, SOON)
+    assert tables.renew_lease(one, intent.id, SOON, LATER)
+    assert not tables.renew_lease(other, intent.id, SOON, LATER + timedelta(seconds=1))
+    assert tables.lease_intents(other, SOON + timedelta(seconds=1), LATER, 10) == []
+    tables.settle_intents(one, [intent.id])
+    assert not tables.renew_lease(one, intent.id, LATER, LATER)
+
+
+def test_an_intent_put_off_comes_when_due_and_a_parked_one_never(two: tuple[Connection, Connection]) -> None:
+    one, other = two
+    put_off, parked = _intent("a"), _intent("b")
+    tables.write_intents(one, [put_off, parked], AT, SOON)
+    tables.put_off_intent(one, put_off.id, LATER)
+    tables.park_intent(one, parked.id, "unexpected_KeyError")
+    assert tables.lease_intents(other, LATER, SOON, 10) == []
+    assert [row.id for row in tables.lease_intents(other, LATER + timedelta(seconds=1), SOON, 10)] == [put_off.id]
+    assert one.execute("select parked from intents where id = %s", (parked.id,)).fetchone() == ("unexpected_KeyError",)
+
+
+def test_of_two_who_settle_an_intent_the_second_finds_it_settled(two: tuple[Connection, Connection]) -> None:
+    one, other = two
+    intent = _intent()
+    tables.write_intents(one, [intent], AT, SOON)
+    seen: list[set[uuid.UUID]] = []
+    second = threading.Thread(target=lambda: seen.append(tables.lock_intents(other, [intent.id])))
+    with psycopg.connect(one.info.dsn, password=one.info.password, autocommit=True) as watcher, one.transaction():
+        assert tables.lock_intents(one, [intent.id]) == {intent.id}
+        second.start()
+        wait_for(lambda: _blocked(watcher, other.info.backend_pid), "the second to wait for the first")
+        tables.settle_intents(one, [intent.id])
+    second.join(timeout=30)
+    assert seen == [set()]
+
+
+# ── held ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_held_message_comes_back_whole_when_due(two: tuple[Connection, Connection]) -> None:
+    one, other = two
+    row = _held()
+    tables.hold(one, row)
+    assert tables.lease_held(other, AT, LATER, 10) == []
+    assert tables.lease_held(other, SOON + timedelta(seconds=1), LATER, 10) == [replace(row, due_at=LATER)]
+    assert tables.lease_held(one, SOON + timedelta(seconds=1), LATER, 10) == []
+
+
+def test_a_held_message_is_rewritten_under_its_id_and_keeps_what_it_is(two: tuple[Connection, Connection]) -> None:
+    one, other = two
+    row = _held()
+    tables.hold(one, row)
+    tables.hold(one, replace(row, state="parked", reason="gave_up", tries=14, last_at=LATER, due_at=None, faults=()))
+    assert tables.lease_held(other, LATER, LATER, 10) == []
+    kept = one.execute("select state, reason, tries, first_at, last_at, body, faults from held").fetchall()
+    assert kept == [("parked", "gave_up", 14, AT, LATER, row.body, [])]
+    assert tables.lock_held(other, [row.id, uuid.uuid4()]) == {row.id}
+    tables.release_held(other, [row.id])
+    assert tables.lock_held(one, [row.id]) == set()
+
+
+def test_a_state_that_nobody_knows_cannot_be_held(two: tuple[Connection, Connection]) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation):
+        tables.hold(two[0], _held(state="lost"))
