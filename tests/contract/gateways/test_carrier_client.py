@@ -111,8 +111,17 @@ def test_a_paper_behind_a_link_is_fetched_from_the_carrier_alone(carrier: ShipEn
     own, strange = f"{stub.url}/v1/downloads/1/label.pdf", "https://elsewhere.example/label.pdf"
     stub.on(BUY, (200, bought(label_download={"pdf": own})), (200, bought(label_download={"pdf": strange})))
     assert carrier.buy_label(ask(), in_doubt=False) == LABEL
-    with pytest.raises(Unanswered, match="label_unreadable"):
-        carrier.buy_label(ask(), in_doubt=False)
+    without_paper = carrier.buy_label(ask(), in_doubt=False)
+    assert isinstance(without_paper, Label)
+    assert (without_paper.tracking_number, without_paper.pdf) == (LABEL.tracking_number, b"")
+
+
+@pytest.mark.parametrize("paper", [{"pdf": "data:application/pdf;base64,!"}, {"pdf": "data:application/pdf;base64,aGVsbG8="}, {}, None])
+def test_a_label_without_a_readable_paper_is_bought_all_the_same(carrier: ShipEngine, stub: Any, paper: Any) -> None:
+    stub.on(BUY, (200, bought(label_download=paper)))
+    label = carrier.buy_label(ask(), in_doubt=False)
+    assert isinstance(label, Label)
+    assert label.pdf == b""
 
 
 @pytest.mark.parametrize(
@@ -155,7 +164,6 @@ def test_refusals(carrier: ShipEngine, stub: Any, answer: Any, outcome: Any) -> 
         ((400, fault("unknown", "system")), Unanswered, "carrier_failing"),
         ((500, fault("unspecified", "system")), Unanswered, "party_failing"),
         ((200, bought(status="processing")), Unanswered, "label_in_progress"),
-        ((200, bought(label_download={"pdf": "data:application/pdf;base64,!"})), Unanswered, "label_unreadable"),
         ((400, fault("insufficient_funds", "account_status")), Parked, "carrier_insufficient_funds"),
         ((400, fault("unspecified", "account_status")), Parked, "carrier_account_status"),
         ((200, bought(status="voided")), Parked, "label_voided"),
