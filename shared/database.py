@@ -55,8 +55,9 @@ class Database:
         self._url = url
         self._options = {
             "application_name": name,
-            "options": f"-c jit=off -c synchronous_commit={'on' if synchronous_commit else 'off'} -c timezone=UTC",
+            "options": f"-c jit=off -c synchronous_commit={'on' if synchronous_commit else 'off'} -c timezone=UTC -c statement_timeout=30000",
             "connect_timeout": "5",
+            "tcp_user_timeout": "15000",
         }
         self._idle: deque[type_of_connection] = deque()
         self._idle_connections = idle_connections
@@ -73,6 +74,7 @@ class Database:
             raise Contended from None
         except _UNAVAILABLE:
             connection.close()
+            self.close()  # the others went the same way, most likely
             raise DatabaseUnavailable from None
         except BaseException:
             self._give_back(connection)

@@ -30,6 +30,8 @@ requests = Counter(
     "brownpaper_http_requests", "HTTP requests, by door and status", ["service", "door", "status"], registry=REGISTRY
 )
 
+dropped_answers = Counter("brownpaper_dropped_answers", "Answers that the storefront did not fetch in time", registry=REGISTRY)
+
 
 def exposition() -> bytes:
     """All metrics in Prometheus' text format."""

@@ -55,8 +55,10 @@ class PartReader:
         key = self.keyring.current(at)
         if self._announced is not None and self._announced[0] == key.key_id and at - self._announced[1] < ANNOUNCE_EVERY:
             return None
-        self._announced = (key.key_id, at)
         return key
+
+    def note_announced(self, key: IntakeKey, at: datetime) -> None:
+        self._announced = (key.key_id, at)
 
 
 class Parts(DependencyProvider):
@@ -79,9 +81,10 @@ class PartHolder(Door):
 
     @timer(interval=30, eager=True)  # type: ignore[untyped-decorator]
     def renew_intake_key(self) -> None:
-        key = self.parts.due_for_announcement(datetime.now(UTC))
-        if key is not None:
-            self.asks("announce_intake_key", [(key, None)])
+        now = datetime.now(UTC)
+        key = self.parts.due_for_announcement(now)
+        if key is not None and self.asks("announce_intake_key", [(key, None)])[0].kind == "done":
+            self.parts.note_announced(key, now)
 
     def announce_intake_key(self, key: IntakeKey, work: Work[Any]) -> None:
         work.tell(

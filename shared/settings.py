@@ -46,8 +46,10 @@ class DeliverySettings(Settings):
     prefetch: int = Field(default=300, ge=1)
     linger_seconds: float = Field(default=0.004, ge=0)
     calls_in_flight: int = Field(default=16, ge=1)
+    publish_lease_seconds: float = Field(default=10, gt=0)
+    """How long a process may take to publish an event before the sweep does it again; twice is harmless."""
     lease_seconds: float = Field(default=45, gt=0)
-    """How long a process may take to publish or to call before another one takes over."""
+    """How long a process may take to make a call before another one takes over, looking first whether it was made."""
     call_seconds: float = Field(default=30, gt=0)
     """The longest that one call to an outside party lasts, all its tries together; shorter than the lease."""
     sweep_seconds: float = Field(default=1, gt=0)

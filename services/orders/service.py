@@ -13,6 +13,7 @@ from services.orders.keyboard import KeyBoard
 from services.orders.parts import seal_clear_parts, sealed_body
 from services.orders.settings import OrdersSettings
 from services.orders.store import OrdersReads, OrdersStore
+from shared import metrics
 from shared.contracts.errors import Fault
 from shared.contracts.events import (
     IntakeKeyPublished,
@@ -32,7 +33,7 @@ from shared.contracts.values import OrderKey
 from shared.database import Database
 from shared.delivery.batch import Reading
 from shared.delivery.entrypoints import Door, hears, takes_in
-from shared.delivery.topology import INTAKE_OVER_HTTPS, INTAKE_QUEUE
+from shared.delivery.topology import DROPPED_ANSWERS, INTAKE_OVER_HTTPS, INTAKE_QUEUE
 from shared.delivery.work import Ending, RawMessage, Work
 from shared.http_door import Answer, Request, StatusError, is_json, serve
 from shared.sealing import IntakeKey
@@ -125,6 +126,14 @@ class OrdersService(Door):
         known = refusal.source and refusal.id and work.store.answered(refusal.source, refusal.id)
         answered = handlers.refuse(refusal, work.store)
         return Ending("repeated" if known else "refused", refusal.faults[0].code, refusal.faults, result=answered)
+
+    @takes_in(DROPPED_ANSWERS)
+    def read_dropped_answer(self, _raw: RawMessage) -> Reading:
+        return Reading("count_dropped_answer", "dropped", type="count_dropped_answer")
+
+    def count_dropped_answer(self, _dropped: str, _work: Unit) -> None:
+        """An answer that was too old, or for which there was no room: the oldest go first, and it is counted."""
+        metrics.dropped_answers.inc()
 
     @serve("POST", "/events", token="storefront_token")
     def events(self, request: Request) -> Answer:

@@ -59,11 +59,20 @@ class Outcome:
 
 
 class Batches:
-    """Runs deliveries through a door's methods. `lease_seconds` is how long this process may take to publish or call."""
+    """Runs deliveries through a door's methods. The leases are how long this process may take to publish and to call."""
 
-    def __init__(self, database: Database, store_class: type[Store], speaker: str, ladder: Ladder, lease_seconds: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        store_class: type[Store],
+        speaker: str,
+        ladder: Ladder,
+        *,
+        publish_lease: timedelta,
+        call_lease: timedelta,
+    ) -> None:
         self._database, self._store_class, self._speaker = database, store_class, speaker
-        self._ladder, self._lease_seconds = ladder, lease_seconds
+        self._ladder, self._publish_lease, self._call_lease = ladder, publish_lease, call_lease
 
     def run(self, door: object, read: Reader, deliveries: Sequence[Delivery]) -> list[Outcome]:
         """Handle these, commit, and say what came of it. Raises DatabaseUnavailable when nothing was committed and waiting may help."""
@@ -111,7 +120,6 @@ class Batches:
 
     def _one_transaction(self, door: object, deliveries: Sequence[Delivery]) -> Outcome:
         at = datetime.now(UTC)
-        leased_until = at + timedelta(seconds=self._lease_seconds)
         with self._database.begin() as connection:
             recorder = Recorder(self._speaker, at)
             store = self._store_class(connection, recorder)
@@ -125,12 +133,13 @@ class Batches:
                 shelf.flush()
             self._write_endings(connection, outcome.endings, at)
             if recorder.intents:
+                leased_until = at + self._call_lease
                 written = tables.write_intents(connection, recorder.intents, at, leased_until)
                 outcome.intents = [
                     replace(intent, leased_until=leased_until) for intent in recorder.intents if intent.id in written
                 ]
             if recorder.outbox:
-                tables.write_outbox(connection, recorder.outbox, at, leased_until)
+                tables.write_outbox(connection, recorder.outbox, at, at + self._publish_lease)
         return outcome
 
     def _handle(self, door: object, delivery: Delivery, work: Work[Any], unclaimed: _Unclaimed) -> Ending:

@@ -75,7 +75,16 @@ class Engine(SharedExtension):
         self.database = Database(settings.database_url, name=service)
         # Losing the deletion of a confirmed row only publishes it twice; it need not wait for the disk.
         self._relay_database = Database(settings.database_url, name=f"{service}.relay", synchronous_commit=False)
-        self._batches = Batches(self.database, self.container.service_cls.Store, service, self._ladder, settings.lease_seconds)
+        self._publish_lease = timedelta(seconds=settings.publish_lease_seconds)
+        self._call_lease = timedelta(seconds=settings.lease_seconds)
+        self._batches = Batches(
+            self.database,
+            self.container.service_cls.Store,
+            service,
+            self._ladder,
+            publish_lease=self._publish_lease,
+            call_lease=self._call_lease,
+        )
         self._waiting: Queue = Queue()
         self._relay = Relay(service, Publisher(settings.amqp_uri, f"{service}.relay"), self._relay_database, self._ladder)
         self._calls = Calls(self.container, settings, self.database, self.submit)
@@ -266,11 +275,10 @@ class Engine(SharedExtension):
     def _sweep(self) -> None:
         """Take up what is due: events nobody confirmed, calls nobody finished, messages whose time has come."""
         at = datetime.now(UTC)
-        leased_until = at + timedelta(seconds=self._settings.lease_seconds)
         with self._relay_database.begin() as connection:
-            rows = tables.lease_outbox(connection, at, leased_until, 500)
-            intents = tables.lease_intents(connection, at, leased_until, 100)
-            held = tables.lease_held(connection, at, leased_until, 100)
+            rows = tables.lease_outbox(connection, at, at + self._publish_lease, 500)
+            intents = tables.lease_intents(connection, at, at + self._call_lease, 100)
+            held = tables.lease_held(connection, at, at + self._call_lease, 100)
         if rows:
             self._relay.publish(rows)
         for intent in intents:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import eventlet
 from eventlet.queue import Empty, Queue
@@ -74,6 +75,7 @@ class Relay:
         except BROKEN as error:
             _log.warning("broker_unavailable", extra={"error": type(error).__name__, "batch": len(rows)})
             metrics.published.labels(self._service, "in_doubt").inc(len(rows))
+            self._settle(confirmed=set(), later={row.id for row in rows}, delay=timedelta(seconds=1))
             eventlet.sleep(0.5)
             return
         metrics.published.labels(self._service, "confirmed").inc(len(confirmed))
@@ -82,10 +84,15 @@ class Relay:
             _log.error(
                 "event_not_taken", extra={"batch": len(failed), "types": sorted({row.type for row in rows if row.id in failed})}
             )
+        self._settle(confirmed, failed, self._ladder.delay(3))
+
+    def _settle(self, confirmed: set[UUID], later: set[UUID], delay: timedelta) -> None:
+        """Forget what is confirmed, and let the sweep take up the rest after a while."""
         try:
             with self._database.begin() as connection:
-                tables.delete_outbox(connection, sorted(confirmed))
-                if failed:
-                    tables.release_outbox(connection, sorted(failed), datetime.now(UTC) + self._ladder.delay(3))
+                if confirmed:
+                    tables.delete_outbox(connection, sorted(confirmed))
+                if later:
+                    tables.release_outbox(connection, sorted(later), datetime.now(UTC) + delay)
         except DatabaseUnavailable:
-            _log.warning("database_unavailable", extra={"batch": len(confirmed)})
+            _log.warning("database_unavailable", extra={"batch": len(confirmed) + len(later)})

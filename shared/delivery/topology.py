@@ -16,6 +16,7 @@ import kombu
 PARKED_EXCHANGE = "parked"
 ANSWERS_EXCHANGE = "storefront.answers"
 ANSWERS_QUEUE = "storefront.answers"
+DROPPED_ANSWERS = "orders.dropped_answers"  # answers that nobody fetched in time, on their way out: orders counts them
 INTAKE_EXCHANGE = "storefront.events"
 INTAKE_QUEUE = "orders.intake"
 INTAKE_OVER_HTTPS = "https"  # where a storefront event came from that no queue held
@@ -105,7 +106,7 @@ def queues_of(service: str) -> tuple[str, ...]:
 
     Not its parked queue: what is there has crashed its consumer `DELIVERY_LIMIT` times, and only a person should touch it again.
     """
-    return (INTAKE_QUEUE, events_queue(service)) if service == "orders" else (events_queue(service),)
+    return (INTAKE_QUEUE, events_queue(service), DROPPED_ANSWERS) if service == "orders" else (events_queue(service),)
 
 
 def has_hearers(exchange: str, event: str) -> bool:
@@ -143,7 +144,10 @@ def _queues() -> tuple[Queue, ...]:
         "x-message-ttl": 7 * 24 * 3600 * 1000,
         "x-max-length-bytes": 1 << 30,
         "x-overflow": "drop-head",
+        "x-dead-letter-exchange": PARKED_EXCHANGE,
+        "x-dead-letter-routing-key": "answers",
     }
+    queues.append(Queue(DROPPED_ANSWERS, ((PARKED_EXCHANGE, "answers"),), {"x-queue-type": "quorum"}))
     queues.append(Queue(ANSWERS_QUEUE, ((ANSWERS_EXCHANGE, "#"),), answers))
     return tuple(queues)
 

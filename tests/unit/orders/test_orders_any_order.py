@@ -114,7 +114,7 @@ def test_an_order_sent_under_several_event_ids_is_passed_on_once(random: Random)
 
 def test_a_fact_of_an_order_that_nobody_has_seen_waits() -> None:
     store = FakeOrders()
-    with pytest.raises(TryLater, match="^order_unknown$"), store.handling():
+    with pytest.raises(TryLater, match=r"^order_unknown$"), store.handling():
         handlers.note(payment_authorised(), store, AT)
     assert store.order(KEY) is None
     assert store.said == []
