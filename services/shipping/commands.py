@@ -76,7 +76,7 @@ class HandOver:
 
 @dataclass(frozen=True, slots=True)
 class NoteTracking:
-    """`about` is None where no parcel with that tracking number is known yet."""
+    """The carrier has scanned the parcel with this tracking number."""
 
-    about: OrderKey | None
+    tracking_number: str
     status_code: str

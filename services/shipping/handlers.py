@@ -24,6 +24,8 @@ class Shipments(Protocol):
 
     def shipment(self, key: OrderKey) -> Shipment: ...
 
+    def key_of_tracking(self, tracking_number: str) -> OrderKey | None: ...
+
     def save(self, shipment: Shipment) -> None: ...
 
     def keep_label(self, parcel: str, key_id: str, box: bytes) -> None: ...
@@ -116,8 +118,9 @@ def note_label(key: OrderKey, outcome: BoughtLabel | NoLabel, store: Shipments, 
 
 def note_tracking(command: NoteTracking, store: Shipments, at: datetime) -> None:
     """The carrier has scanned a parcel. A scan of a parcel whose label is not written down yet waits."""
-    if command.about is None:
+    key = store.key_of_tracking(command.tracking_number)
+    if key is None:
         raise TryLater("tracking_number_unknown")
-    shipment = store.shipment(command.about)
+    shipment = store.shipment(key)
     shipment.note_tracking(command.status_code, at)
     store.save(shipment)

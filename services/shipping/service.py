@@ -237,9 +237,7 @@ class ShippingService(PartHolder):
 
     @takes_in(WEBHOOK)
     def read_scan(self, raw: RawMessage) -> Reading:
-        scan = orjson.loads(raw.body)
-        about = self.reads.keys_of("tracking_number", [scan["tracking_number"]]).get(scan["tracking_number"])
-        return Reading("scanned", NoteTracking(about, scan["status_code"]), about, type="scanned", sealed=True)
+        return Reading("scanned", NoteTracking(**orjson.loads(raw.body)), type="scanned", sealed=True)
 
     def scanned(self, command: NoteTracking, work: Unit) -> None:
         handlers.note_tracking(command, work.store, work.at)

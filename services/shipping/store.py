@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from services.shipping.commands import NoteTracking
 from services.shipping.domain import Package, Shipment, State
 from shared.contracts.values import OrderKey
 from shared.database import Database, type_of_connection
@@ -84,6 +85,7 @@ class ShippingStore(Store):
             from_row=_from_row,
             key_from_row=lambda row: OrderKey(row[0], row[1]),
         )
+        self._tracked: dict[str, OrderKey] = {}
         self._labels: Shelf[str, SealedLabel] = Shelf(
             connection,
             select=_LABELS_SELECT,
@@ -99,7 +101,17 @@ class ShippingStore(Store):
         return (self._shipments, self._labels)
 
     def prefetch(self, deliveries: Sequence[Delivery]) -> None:
-        self._shipments.prefetch(delivery.about for delivery in deliveries if delivery.about)
+        numbers = [delivery.message.tracking_number for delivery in deliveries if isinstance(delivery.message, NoteTracking)]
+        if numbers:
+            rows = self.connection.execute(
+                "select tracking_number, shop, order_number from shipments where tracking_number = any(%b::text[])", (numbers,)
+            )
+            self._tracked = {number: OrderKey(shop, order_number) for number, shop, order_number in rows}
+        self._shipments.prefetch([*(delivery.about for delivery in deliveries if delivery.about), *self._tracked.values()])
+
+    def key_of_tracking(self, tracking_number: str) -> OrderKey | None:
+        """The order whose parcel has this tracking number, as the batch began; None where its label is not written down yet."""
+        return self._tracked.get(tracking_number)
 
     def shipment(self, key: OrderKey) -> Shipment:
         """The shipment of this order; a new, waiting one where nothing is known of it yet."""
@@ -122,10 +134,10 @@ class ShippingReads:
         self._database = database
 
     def keys_of(self, column: str, names: Sequence[str]) -> dict[str, OrderKey]:
-        """The orders that these pick lists, parcels or tracking numbers belong to; unknown ones are left out."""
-        if column not in ("pick_list", "parcel", "tracking_number"):
+        """The orders that these pick lists or parcels belong to; unknown ones are left out."""
+        if column not in ("pick_list", "parcel"):
             raise ValueError(column)
-        statement = f"select {column}, shop, order_number from shipments where {column} = any(%b::text[])"  # noqa: S608 - one of three
+        statement = f"select {column}, shop, order_number from shipments where {column} = any(%b::text[])"  # noqa: S608 - one of two
         with self._database.begin() as connection:
             return {name: OrderKey(shop, number) for name, shop, number in connection.execute(statement, (list(names),))}
 
