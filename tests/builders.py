@@ -55,7 +55,7 @@ def a_box(service: str) -> SealedBox:
 def an_order(key: OrderKey = KEY, **changes: Any) -> Order:
     """An order that was accepted, with nothing left to say."""
     order = Order.accept(
-        **{  # type: ignore[arg-type]
+        **{
             "key": key,
             "event_id": "e-1",
             "customer_id": "c-1",

@@ -111,13 +111,12 @@ class FakeOrders(FakeStore):
 class FakePayments(FakeStore):
     def __init__(self) -> None:
         super().__init__("payments")
-        self.payers: dict[tuple[str, str], OrderKey] = {}
 
     def payment(self, key: OrderKey = KEY) -> Payment:
         return self._get(key) or Payment(key=key)
 
     def claim_reference(self, provider: str, reference: str, key: OrderKey) -> bool:
-        return self.payers.setdefault((provider, reference), key) == key
+        return bool(self._kept.setdefault(("reference", provider, reference), key) == key)
 
     def save(self, payment: Payment) -> None:
         self._save(payment.key, payment, payment.key)
@@ -126,19 +125,25 @@ class FakePayments(FakeStore):
 class FakeShipments(FakeStore):
     def __init__(self) -> None:
         super().__init__("shipping")
-        self.labels: dict[str, tuple[str, bytes]] = {}
+
+    @property
+    def labels(self) -> dict[str, tuple[str, bytes]]:
+        return {name: label for name, label in self._kept.items() if isinstance(name, str)}
 
     def shipment(self, key: OrderKey = KEY) -> Shipment:
         return self._get(key) or Shipment(key=key)
 
     def shipments(self) -> list[Shipment]:
-        return list(self._kept.values())
+        return [item for item in self._kept.values() if isinstance(item, Shipment)]
+
+    def key_of_tracking(self, tracking_number: str) -> OrderKey | None:
+        return next((one.key for one in self.shipments() if one.tracking_number == tracking_number), None)
 
     def save(self, shipment: Shipment) -> None:
         self._save(shipment.key, shipment, shipment.key)
 
     def keep_label(self, parcel: str, key_id: str, box: bytes) -> None:
-        self.labels.setdefault(parcel, (key_id, box))
+        self._kept.setdefault(parcel, (key_id, box))
 
 
 class FakeCorrespondences(FakeStore):

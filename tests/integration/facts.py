@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 T = TypeVar("T")
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 30.0
 _POLL_SECONDS = 0.05
 
 

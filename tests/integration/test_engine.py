@@ -13,11 +13,11 @@ import pytest
 from deploy.local.postgres import PrivateCluster
 from shared.delivery import topology
 from tests.integration.facts import wait_for
-from tests.integration.probe import SECRET
 from tests.integration.scene import Scene, Service, new_number
 from tests.integration.wire import Ear, event
 
 QUEUE = "payments.events"
+SECRET = "Quentin Quarterman"  # as in probe.py, which cannot be imported here: it patches its process
 
 
 @pytest.fixture(scope="module")

@@ -75,9 +75,10 @@ def test_all_that_is_owed_goes_out_when_the_contact_comes_last() -> None:
 def test_a_fact_told_again_owes_nothing_more(kind: str, outcome: Callable[[str], Handed | NotTaken]) -> None:
     owe, _ = KINDS[kind]
     correspondence = a_correspondence()
-    for settle in (lambda: None, lambda: correspondence.note(outcome(kind))):
-        owe(correspondence)
-        settle()
+    owe(correspondence)
+    for is_answered in (False, True):
+        if is_answered:
+            correspondence.note(outcome(kind))
         correspondence.events, correspondence.intents = [], []
         before = replace(correspondence)
         owe(correspondence)

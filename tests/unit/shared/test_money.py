@@ -56,9 +56,9 @@ def test_currencies_are_never_mixed(one: Money, two: Money) -> None:
     if one.currency == two.currency:
         assert (one + two) - two == one
         return
-    for mix in (lambda: one + two, lambda: one - two):
+    for mix in (Money.__add__, Money.__sub__):
         with pytest.raises(ValueError, match=r"^two currencies in one sum$"):
-            mix()
+            mix(one, two)
 
 
 @given(MONIES)

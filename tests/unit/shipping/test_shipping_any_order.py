@@ -54,11 +54,7 @@ def staff(store: FakeShipments) -> list[Step]:
 
 
 def scan(store: FakeShipments, code: str) -> Step:
-    def note() -> None:
-        about = KEY if store.shipment().tracking_number == TRACKING_NUMBER else None
-        handlers.note_tracking(NoteTracking(about, code), store, AT)
-
-    return Step(f"scan {code}", note)
+    return Step(f"scan {code}", lambda: handlers.note_tracking(NoteTracking(TRACKING_NUMBER, code), store, AT))
 
 
 def run(

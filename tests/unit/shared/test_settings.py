@@ -1,0 +1,119 @@
+"""Settings are complained about all at once, by name, and no value is ever printed."""
+
+from __future__ import annotations
+
+import traceback
+
+import pytest
+from pydantic import SecretStr
+
+from services.notifications.settings import NotificationsSettings
+from services.orders.settings import OrdersSettings
+from services.payments.settings import PaymentsSettings
+from services.shipping.settings import ShippingSettings
+from shared.contracts.errors import BrownPaperError
+from shared.settings import DeliverySettings, Settings, SettingsInvalid, mapping, names
+
+CLASSES: list[type[DeliverySettings]] = [OrdersSettings, PaymentsSettings, ShippingSettings, NotificationsSettings]
+CANARY = "canary-7d41"
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for settings in CLASSES:
+        for name in settings.model_fields:
+            monkeypatch.delenv(name.upper(), raising=False)
+
+
+def required(settings: type[Settings]) -> set[str]:
+    return {name.upper() for name, field in settings.model_fields.items() if field.is_required()}
+
+
+@pytest.mark.parametrize("settings", CLASSES)
+def test_every_missing_setting_is_named_at_once(settings: type[Settings]) -> None:
+    with pytest.raises(SettingsInvalid) as caught:
+        settings.read()
+    title, *lines = str(caught.value).splitlines()
+    assert title == "settings to mend:"
+    assert lines == [f"  {name}: is missing" for name in sorted(required(settings))]
+    assert len(lines) > 3
+
+
+@pytest.mark.parametrize("settings", CLASSES)
+def test_no_value_is_printed_whatever_is_wrong_with_it(settings: type[Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in settings.model_fields:
+        monkeypatch.setenv(name.upper(), CANARY)
+    with pytest.raises(SettingsInvalid) as caught:
+        settings.read()
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+    shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
+    assert CANARY not in shown
+    assert "BATCH_SIZE: is not right (int_parsing)" in shown
+    assert "LATER_RUNGS_SECONDS: is not right (value_error)" in shown
+
+
+def test_what_is_missing_and_what_is_wrong_are_named_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMQP_URI", "amqp://broker.example")
+    monkeypatch.setenv("BATCH_SIZE", "0")
+    with pytest.raises(SettingsInvalid) as caught:
+        DeliverySettings.read()
+    assert str(caught.value).splitlines()[1:] == [
+        "  BATCH_SIZE: is not right (greater_than_equal)",
+        "  DATABASE_URL: is missing",
+    ]
+    assert isinstance(caught.value, BrownPaperError)
+
+
+def test_what_is_set_is_read_and_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "AMQP_URI": "amqp://broker.example",
+        "DATABASE_URL": "postgresql://database.example",
+        "LATER_RUNGS_SECONDS": "0.1,0.2,3",
+        "STOREFRONT_SOURCES": " https://a.example, https://b.example ,",
+        "STOREFRONT_TOKEN": "t",
+        "STAFF_TOKEN": "s",
+        "SHIPPING_SERVICES": "ground=ups_ground, air",
+        "ACCEPT_CLEAR_PARTS_OVER_AMQP": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    settings = OrdersSettings.read()
+    assert settings.later_rungs_seconds == (0.1, 0.2, 3.0)
+    assert settings.storefront_sources == {"https://a.example", "https://b.example"}
+    assert settings.shipping_services == {"ground": "ups_ground", "air": "air"}
+    assert settings.accept_clear_parts_over_amqp is True
+    assert settings.batch_size == 100, "what is not set has its default"
+
+
+def test_a_shop_without_a_storefront_is_not_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STOREFRONT_SOURCES", " , ")
+    with pytest.raises(SettingsInvalid, match=r"STOREFRONT_SOURCES: is not right \(too_short\)"):
+        OrdersSettings.read()
+
+
+def test_one_call_with_all_its_tries_ends_before_its_lease() -> None:
+    defaults = {name: field.default for name, field in DeliverySettings.model_fields.items()}
+    assert defaults["call_seconds"] < defaults["lease_seconds"]
+
+
+@pytest.mark.parametrize("settings", [PaymentsSettings, ShippingSettings, NotificationsSettings])
+def test_credentials_of_outside_parties_are_secrets(settings: type[Settings]) -> None:
+    secret = {name for name, field in settings.model_fields.items() if field.annotation is SecretStr}
+    named = {name for name in settings.model_fields if name.endswith(("client_secret", "secret_key", "api_key", "smtp_url"))}
+    assert named
+    assert named <= secret
+
+
+@pytest.mark.parametrize(
+    ("text", "read"), [("", frozenset()), ("a", {"a"}), ("a,b", {"a", "b"}), (" a , ,b,", {"a", "b"}), (3, 3), (None, None)]
+)
+def test_comma_separated_names(text: object, read: object) -> None:
+    assert names(text) == read
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [("", {}), ("a=b", {"a": "b"}), ("a", {"a": "a"}), ("a= , b=c=d", {"a": "a", "b": "c=d"}), ({"a": 1}, {"a": 1})],
+)
+def test_comma_separated_pairs(text: object, read: object) -> None:
+    assert mapping(text) == read
