@@ -183,6 +183,8 @@ class Served(Entrypoint):
             wanted = "Bearer " + str(getattr(self.container.config["settings"], self._token))
             if not hmac.compare_digest(request.headers.get("Authorization", "").encode(), wanted.encode()):
                 raise StatusError(401, "token_wrong", headers={"WWW-Authenticate": "Bearer"})
+        if any("\0" in word for word in (*values.values(), *request.args.values())):
+            raise StatusError(404, "not_found")  # nothing of ours is called so, and PostgreSQL's text holds no U+0000
         if (request.content_length or 0) > MAX_BODY_BYTES:
             raise StatusError(413, "too_large", headers={"Connection": "close"})
         body = request.stream.read(MAX_BODY_BYTES + 1) if self._method in ("POST", "PUT") else b""
@@ -204,9 +206,8 @@ class Served(Entrypoint):
         headers = dict(answer.headers)
         if isinstance(answer.body, bytes):
             return Response(answer.body, status=answer.status, headers=headers)
-        return Response(
-            orjson.dumps(answer.body, option=orjson.OPT_UTC_Z), answer.status, headers, content_type="application/json"
-        )
+        content_type = headers.pop("Content-Type", "application/json")
+        return Response(orjson.dumps(answer.body, option=orjson.OPT_UTC_Z), answer.status, headers, content_type=content_type)
 
 
 def serve(method: str, path: str, *, token: str | None = None, in_flight: int = 256) -> Callable[[F], F]:

@@ -10,6 +10,7 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey
 from nacl.secret import SecretBox
 
@@ -23,7 +24,10 @@ OVERLAP = timedelta(days=2)  # a new key stands this long before the old one exp
 
 
 class MasterKeyInvalid(BrownPaperError):
-    """The master key file cannot be read, is not 32 bytes, or is not the one that the keys were sealed under."""
+    """The master key file cannot be read, is not 32 bytes in base64, or is not the one that the keys were sealed under."""
+
+    def __init__(self) -> None:
+        super().__init__("master_key_invalid")
 
 
 class Keyring:
@@ -42,7 +46,7 @@ class Keyring:
             master_key = base64.b64decode(master_key_file.read_bytes(), validate=True)
             return cls(service, database, master_key)
         except (OSError, ValueError):
-            raise MasterKeyInvalid(str(cls.__doc__)) from None
+            raise MasterKeyInvalid from None
 
     def current(self, at: datetime) -> IntakeKey:
         """The public key to seal to at this time; made where there is none that lasts beyond the overlap."""
@@ -70,7 +74,10 @@ class Keyring:
                 row = connection.execute("select private_sealed from intake_keys where key_id = %s", (key_id,)).fetchone()
             if row is None:
                 raise BoxUnopenable
-            key = self._private[key_id] = PrivateKey(self._master.decrypt(row[0]))
+            try:
+                key = self._private[key_id] = PrivateKey(self._master.decrypt(row[0]))
+            except CryptoError:
+                raise MasterKeyInvalid from None
         return key
 
     def _find_or_make(self, at: datetime) -> IntakeKey:

@@ -42,6 +42,8 @@ FIELDS = [
 
 
 class JsonLines(logging.Formatter):
+    """One JSON object a line, with the fields above and nothing else."""
+
     def __init__(self, service: str) -> None:
         super().__init__()
         self._service = service
@@ -52,7 +54,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "service": self._service,
         }
-        if record.name.startswith("brownpaper"):
+        if record.name.partition(".")[0] == "brownpaper":
             line["message"] = record.msg
             line.update({name: value for name in FIELDS if (value := record.__dict__.get(name)) is not None})
         else:

@@ -14,7 +14,7 @@ from services.orders.parts import seal_clear_parts, sealed_body
 from services.orders.settings import OrdersSettings
 from services.orders.store import OrdersReads, OrdersStore
 from shared import metrics
-from shared.contracts.errors import Fault
+from shared.contracts.errors import Fault, TryLater
 from shared.contracts.events import (
     IntakeKeyPublished,
     LabelCreated,
@@ -234,6 +234,8 @@ def _https_answer(ending: Ending) -> Answer:
     answered: Answered | None = ending.result
     reasons = [reason.model_dump() for reason in answered.reasons] if answered else [fault.as_dict() for fault in ending.faults]
     kind = answered.kind if answered else "event_refused"
+    if answered is None and not reasons:
+        raise TryLater(ending.code or "service_busy")  # not the storefront's fault: a key or the database is missing
     if kind in ("event_refused", "order_rejected") or answered is None:
         status = 413 if reasons and reasons[0]["code"] == "too_large" else 422
         title = reasons[0]["code"] if reasons else kind

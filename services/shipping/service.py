@@ -141,7 +141,7 @@ class ShippingService(PartHolder):
         state, limit = request.query.get("state", ""), request.query.get("limit", "100")
         if state not in ("to_pick", "to_pack", "to_hand_over"):
             raise StatusError(422, "choice_unknown", "/state")
-        if not limit.isdecimal() or not 1 <= int(limit) <= 1000:
+        if not limit.isdecimal() or len(limit) > 4 or not 1 <= int(limit) <= 1000:
             raise StatusError(422, "out_of_range", "/limit")
         items = self.reads.work(state, int(limit))
         return Answer(200, {"items": [_shown(item, with_parcel=state == "to_hand_over") for item in items]})

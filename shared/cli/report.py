@@ -113,6 +113,7 @@ def _seconds(value: float | None) -> str:
 
 
 def as_table(outcome: Outcome) -> Table:
+    """The outcome as the table that ends a demo."""
     table = Table(title="Brown Paper, what became of the orders", show_header=False, title_justify="left")
     table.add_column(no_wrap=True)
     table.add_column(justify="left", overflow="fold")

@@ -51,11 +51,15 @@ class Reader(Protocol):
 
 @dataclass(slots=True)
 class Outcome:
-    """What a committed transaction leaves to do: endings to report, events to publish, calls to make."""
+    """What a committed transaction leaves to do: endings to report, events to publish, calls to make.
+
+    `unread` are messages that cannot be read yet (a key is missing): they were not touched and are to be offered again later.
+    """
 
     endings: list[tuple[Delivery, Ending]] = field(default_factory=list)
     outbox: list[OutboxRow] = field(default_factory=list)
     intents: list[IntentRow] = field(default_factory=list)
+    unread: list[Delivery] = field(default_factory=list)
 
 
 class Batches:
@@ -76,14 +80,14 @@ class Batches:
 
     def run(self, door: object, read: Reader, deliveries: Sequence[Delivery]) -> list[Outcome]:
         """Handle these, commit, and say what came of it. Raises DatabaseUnavailable when nothing was committed and waiting may help."""
-        for delivery in deliveries:
-            self._read(read, delivery)
-        if len(deliveries) > 1:
+        readable = [delivery for delivery in deliveries if self._read(read, delivery)]
+        unread = Outcome(unread=[delivery for delivery in deliveries if delivery.message is None])
+        if len(readable) > 1:
             try:
-                return [self._one_transaction(door, deliveries)]
+                return [self._one_transaction(door, readable), unread]
             except (Contended, psycopg.Error) as error:
-                _log.info("batch_split", extra={"error": type(error).__name__, "batch": len(deliveries)})
-        return [self._alone(door, delivery) for delivery in deliveries]
+                _log.info("batch_split", extra={"error": type(error).__name__, "batch": len(readable)})
+        return [*(self._alone(door, delivery) for delivery in readable), unread]
 
     def _alone(self, door: object, delivery: Delivery) -> Outcome:
         for _ in range(5):
@@ -92,22 +96,24 @@ class Batches:
             except Contended:
                 continue
             except psycopg.Error as error:
-                # The class of the error only: its text may hold a value.
+                # The class of the error only: its text may hold a value. Whatever of it the database would not take is left out.
                 delivery.message = Parked(f"database_{(error.sqlstate or 'error').lower()}")
-                return self._one_transaction(door, [delivery])
+                delivery.about = delivery.claim = None
         raise DatabaseUnavailable
 
-    def _read(self, read: Reader, delivery: Delivery) -> None:
-        """Read a raw message; one that cannot be read ends as its `message`, an error, then says."""
+    def _read(self, read: Reader, delivery: Delivery) -> bool:
+        """Read a raw message; one that cannot be read ends as its `message`, an error, then says. False where it must wait unread."""
         raw = delivery.raw
         if raw is None or delivery.message is not None:
-            return
+            return True
         try:
             reading = read(raw)
-        except (Parked, Refused, TryLater) as error:
-            delivery.message = error
-        except DatabaseUnavailable:
+        except (DatabaseUnavailable, Contended):
             raise
+        except TryLater:
+            return False
+        except (Parked, Refused) as error:
+            delivery.message = error
         except Exception as error:
             delivery.message = Parked(f"unexpected_{type(error).__name__}")
         else:
@@ -117,6 +123,7 @@ class Batches:
                 delivery.claim = reading.claim
             raw.source, raw.id, raw.type, raw.sealed = reading.source, reading.id, reading.type, reading.sealed
             raw.body = raw.body if reading.body is None else reading.body
+        return True
 
     def _one_transaction(self, door: object, deliveries: Sequence[Delivery]) -> Outcome:
         at = datetime.now(UTC)

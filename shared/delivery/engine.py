@@ -34,6 +34,7 @@ from shared.settings import DeliverySettings
 
 _log = logging.getLogger("brownpaper.delivery")
 _STOP = object()
+UNREAD_SECONDS = 1  # after which a message that could not be read yet is offered again
 
 
 class Engine(SharedExtension):
@@ -227,6 +228,10 @@ class Engine(SharedExtension):
             self._relay.publish(outcome.outbox)
         for intent in outcome.intents:
             self._calls.perform(intent)
+        for delivery in outcome.unread:
+            eventlet.spawn_after(UNREAD_SECONDS, self.submit, delivery)
+        if not outcome.endings:
+            return
         service = self.container.service_name
         metrics.batch_size.labels(service).observe(len(outcome.endings))
         for delivery, ending in outcome.endings:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from shared.contracts.errors import Fault, Parked
 from shared.contracts.events import Event
+from shared.contracts.storefront.grammars import read_traceparent
 from shared.delivery.batch import Reading
 from shared.delivery.topology import own_exchanges
 from shared.delivery.work import RawMessage
@@ -22,6 +23,8 @@ def read_event(raw: RawMessage, heard: Mapping[str, tuple[type[Event], str]]) ->
         speaker, identity, kind, data = envelope["source"], envelope["id"], envelope["type"], envelope["data"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
         raise Parked("malformed_event") from None
+    if not all(_can_be_kept(word) for word in (speaker, identity, kind)):
+        raise Parked("malformed_event")
     if kind not in heard:
         raise Parked("event_unheard")
     if raw.exchange and raw.exchange not in own_exchanges(speaker):
@@ -31,17 +34,25 @@ def read_event(raw: RawMessage, heard: Mapping[str, tuple[type[Event], str]]) ->
         event = model.model_validate(data)
     except ValidationError as error:
         raise Parked("malformed_event", faults_of(error)) from None
+    about = event.about()
+    if about is not None and not all(_can_be_kept(word) for word in about):
+        raise Parked("malformed_event")
     return Reading(
         method,
         event,
-        event.about(),
+        about,
         (speaker, identity),
-        envelope.get("traceparent"),
+        read_traceparent(envelope.get("traceparent")),
         source=speaker,
         id=identity,
         type=kind,
         sealed=True,  # every personal part of an internal event is a SealedBox, and no other member is personal
     )
+
+
+def _can_be_kept(word: object) -> bool:
+    """Whether this can be a key in our tables: PostgreSQL's text holds no U+0000."""
+    return isinstance(word, str) and "\0" not in word
 
 
 def faults_of(error: ValidationError) -> list[Fault]:

@@ -159,7 +159,6 @@ _WITH_DOCSTRING = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Modu
 # A class whose members are its whole meaning, and a name that says all of it, need no sentence.
 _SELF_EVIDENT_BASES = {"StrEnum", "IntEnum", "Enum", "NamedTuple", "Protocol", "OrderEvent", "Event", "Word", "Exception"}
 
-_STILL_MUTE = {"shared/cli/report.py": {"as_table"}, "shared/logs.py": {"JsonLines"}}  # shrinks, never grows
 
 
 def public(path: Path) -> Iterator[_Documented]:
@@ -181,7 +180,7 @@ def is_self_evident(node: _Documented) -> bool:
 @pytest.mark.parametrize("path", SOURCES, ids=place)
 def test_what_is_public_says_what_it_is(path: Path) -> None:
     mute = {node.name for node in public(path) if ast.get_docstring(node) is None and not is_self_evident(node)}
-    assert mute - _STILL_MUTE.get(place(path), set()) == set()
+    assert mute == set()
 
 
 @pytest.mark.parametrize("path", [path for path in SOURCES if path.read_text("utf-8").strip()], ids=place)

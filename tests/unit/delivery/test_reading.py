@@ -121,6 +121,22 @@ def test_every_fault_of_the_data_is_named_by_place_and_none_by_value() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "word", [None, 5, True, [CANARY], {CANARY: 1}, f"{CANARY}\0"], ids=["null", "number", "true", "list", "object", "NUL"]
+)
+@pytest.mark.parametrize("member", ["source", "id", "type"])
+def test_what_cannot_be_a_key_of_ours_is_malformed(member: str, word: object) -> None:
+    """Else one message could end the whole process: PostgreSQL's text holds no U+0000, and a list is no key."""
+    assert parked({**on_the_wire(), member: word}).code == "malformed_event"
+
+
+@pytest.mark.parametrize("member", ["shop", "order_number"])
+def test_an_order_s_key_that_no_row_can_hold_is_malformed(member: str) -> None:
+    envelope = on_the_wire()
+    envelope["data"][member] = f"{CANARY}\0"
+    assert parked(envelope).code == "malformed_event"
+
+
 @pytest.mark.parametrize("data", [None, [], CANARY, 3])
 def test_data_that_is_no_object_is_malformed(data: object) -> None:
     assert parked({**on_the_wire(), "data": data}).code == "malformed_event"

@@ -177,7 +177,7 @@ def test_a_hold_shows_until_the_label_is_bought(fact: str, state: State) -> None
     order.note_part_refused("contact", ("missing",), AT)
     assert order.state is State.HELD
     order.note("label_created", AT)
-    assert order.state == "labelled", "the parcel goes on"
+    assert str(order.state) == "labelled", "the parcel goes on"
 
 
 def test_a_failed_capture_leaves_the_order_where_it_was() -> None:

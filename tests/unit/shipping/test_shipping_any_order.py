@@ -107,6 +107,7 @@ def test_what_was_not_captured_is_not_handed_over(random: Random) -> None:
     course = run(random, store, [known(store), paid(store)], captures=False)
     assert store.shipment().state is State.LABELLED, course
     assert "handed over" not in course
+    assert "capture_failed" in (store.shipment().facts or {}), "staff can see why"
     assert store.kinds_said == Counter({"pick_list_issued": 1, "parcel_packed": 1, "label_created": 1}), course
 
 

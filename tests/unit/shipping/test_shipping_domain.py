@@ -275,7 +275,7 @@ def test_a_label_that_was_bought_all_the_same_is_written_down() -> None:
     shipment.cancel(AT)
     assert shipment.state is State.CANCELLED
     shipment.note_label(a_label(), AT)
-    assert shipment.state == "labelled"
+    assert str(shipment.state) == "labelled"
     assert shipment.events == [LABEL]
 
 
