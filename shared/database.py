@@ -7,6 +7,7 @@ psycopg's C wait function does not know eventlet and would block the whole proce
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ type_of_connection = psycopg.Connection[tuple[Any, ...]]
 
 
 class DatabaseUnavailable(TryLater):
-    """The database does not answer, is full, or is going down; nothing was committed."""
+    """The database does not answer, is full, is going down or not ready; whether a commit under way was made is not known."""
 
     def __init__(self) -> None:
         super().__init__("database_unavailable")
@@ -39,17 +40,28 @@ class Contended(TryLater):
 
 
 _CONTENTION = (errors.UniqueViolation, errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable)
-_UNAVAILABLE = (psycopg.OperationalError, psycopg.InterfaceError, errors.AdminShutdown)
+
+# SQLSTATE classes that say "not now": connection, resources, the operator, the system. Then what a failover or a migration under way
+# shows for a while: a read-only server, a table, a column or a grant that is not there yet.
+_UNAVAILABLE_CLASSES = ("08", "53", "57P", "58")
+_UNAVAILABLE_STATES = frozenset({"25006", "42P01", "42703", "42501"})
+
+
+def _is_unavailable(error: psycopg.Error) -> bool:
+    """Whether waiting helps, rather than leaving out what was asked."""
+    if error.sqlstate is None:
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return error.sqlstate.startswith(_UNAVAILABLE_CLASSES) or error.sqlstate in _UNAVAILABLE_STATES
 
 
 class Database:
     """A small pool of connections for one process of one service.
 
     `begin()` gives a connection inside a transaction that commits on a clean exit and rolls back on any exception. Connections are made
-    when needed and thrown away when broken. Safe to use from many greenthreads.
+    when needed, at most `most_connections`, and thrown away when broken. Safe to use from many greenthreads; further ones wait.
     """
 
-    def __init__(self, url: str, *, name: str, idle_connections: int = 8, synchronous_commit: bool = True) -> None:
+    def __init__(self, url: str, *, name: str, most_connections: int = 6, synchronous_commit: bool = True) -> None:
         if os.environ.get("PSYCOPG_WAIT_FUNC") != "wait_selector":
             raise RuntimeError("PSYCOPG_WAIT_FUNC must be wait_selector before psycopg is imported: see shared.runtime")
         self._url = url
@@ -60,26 +72,26 @@ class Database:
             "tcp_user_timeout": "15000",
         }
         self._idle: deque[type_of_connection] = deque()
-        self._idle_connections = idle_connections
+        self._places = threading.BoundedSemaphore(most_connections)
 
     @contextmanager
     def begin(self) -> Iterator[type_of_connection]:
         """A transaction. Raises `Contended` or `DatabaseUnavailable` (nothing committed), or the programmer's error as it is."""
-        connection = self._take()
-        try:
-            with connection.transaction():
-                yield connection
-        except _CONTENTION:
-            self._give_back(connection)
-            raise Contended from None
-        except _UNAVAILABLE:
-            connection.close()
-            self.close()  # the others went the same way, most likely
-            raise DatabaseUnavailable from None
-        except BaseException:
-            self._give_back(connection)
-            raise
-        self._give_back(connection)
+        with self._places:
+            connection = self._take()
+            try:
+                with connection.transaction():
+                    yield connection
+            except _CONTENTION:
+                raise Contended from None
+            except psycopg.Error as error:
+                if not _is_unavailable(error):
+                    raise
+                connection.close()
+                self.close()  # the others went the same way, most likely
+                raise DatabaseUnavailable from None
+            finally:
+                self._give_back(connection)
 
     def close(self) -> None:
         while self._idle:
@@ -97,7 +109,7 @@ class Database:
             raise DatabaseUnavailable from None
 
     def _give_back(self, connection: type_of_connection) -> None:
-        if connection.closed or connection.broken or len(self._idle) >= self._idle_connections:
+        if connection.closed or connection.broken:
             connection.close()
         else:
             self._idle.append(connection)

@@ -26,7 +26,7 @@ import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
-from shared.contracts.errors import Parked, TryLater
+from shared.contracts.errors import Parked, TryLater, Unanswered
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +39,6 @@ BUSY_OR_FAILING = frozenset({429, 500, 502, 503, 504})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _LONGEST_RETRY_AFTER_SECONDS = 3600.0
 _TARGET = re.compile(r"(?:/[\x21-\x7e]*)?", re.ASCII)
-
-
-class Unanswered(TryLater):
-    """Not known whether it happened: the request went out and its answer did not come back, or says "not finished yet".
-
-    Whoever keeps the intent marks it as in doubt, so that the next try looks it up before it asks again.
-    """
 
 
 @dataclass(frozen=True, slots=True)

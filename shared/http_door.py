@@ -11,11 +11,13 @@ import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
+import eventlet
 import orjson
 from eventlet import wsgi
-from eventlet.event import Event as Happening
+from eventlet.semaphore import Semaphore
 from nameko.extensions import Entrypoint
 from nameko.web.server import HttpOnlyProtocol, WebServer
 from werkzeug.exceptions import HTTPException
@@ -26,12 +28,15 @@ from werkzeug.wrappers import Response
 from shared import metrics
 from shared.contracts.errors import Fault, Parked, Refused, TryLater
 from shared.contracts.storefront.grammars import media_type
+from shared.workers import run_worker
 
 _log = logging.getLogger("brownpaper.http")
 
 F = TypeVar("F", bound=Callable[..., Any])
 MAX_BODY_BYTES = 512 * 1024
 REQUEST_TIMEOUT_SECONDS = 60
+BODY_TIMEOUT_SECONDS = 20
+MOST_CONNECTIONS = 400
 
 
 class StatusError(Refused):
@@ -104,11 +109,19 @@ class HttpDoor(WebServer):
     """Nameko's server, silent, with problem answers, and without the delays of small writes."""
 
     def run(self) -> None:
+        places = Semaphore(MOST_CONNECTIONS)
         while self._is_accepting:
-            sock, address = self._sock.accept()
+            places.acquire()
+            try:
+                sock, address = self._sock.accept()
+            except OSError:
+                places.release()
+                eventlet.sleep(0.1)  # too many open files, or a client that hung up before we took its call
+                continue
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.settimeout(REQUEST_TIMEOUT_SECONDS)
-            self.container.spawn_managed_thread(lambda sock=sock, address=address: self.process_request(sock, address), "http")
+            thread = self.container.spawn_managed_thread(partial(self.process_request, sock, address), "http")
+            thread.link(lambda _thread: places.release())
 
     def process_request(self, sock: Any, address: Any) -> None:
         with suppress(OSError):  # the client is gone
@@ -185,24 +198,23 @@ class Served(Entrypoint):
                 raise StatusError(401, "token_wrong", headers={"WWW-Authenticate": "Bearer"})
         if any("\0" in word for word in (*values.values(), *request.args.values())):
             raise StatusError(404, "not_found")  # nothing of ours is called so, and PostgreSQL's text holds no U+0000
+        if request.content_length is None and "Transfer-Encoding" in request.headers:
+            raise StatusError(411, "length_required", headers={"Connection": "close"})
         if (request.content_length or 0) > MAX_BODY_BYTES:
             raise StatusError(413, "too_large", headers={"Connection": "close"})
-        body = request.stream.read(MAX_BODY_BYTES + 1) if self._method in ("POST", "PUT") else b""
+        body = b""
+        if self._method in ("POST", "PUT"):
+            try:
+                with eventlet.Timeout(BODY_TIMEOUT_SECONDS, TimeoutError):
+                    body = request.stream.read(MAX_BODY_BYTES + 1)
+            except TimeoutError:
+                raise StatusError(408, "too_slow", headers={"Connection": "close"}) from None
         if len(body) > MAX_BODY_BYTES:
             raise StatusError(413, "too_large", headers={"Connection": "close"})
         return Request(values, request.args, body, request.headers.get("Content-Type", ""))
 
     def _run(self, request: Request) -> Response:
-        happening = Happening()
-        self.container.spawn_worker(
-            self,
-            (request,),
-            {},
-            handle_result=lambda _context, result, exc_info: (happening.send((result, exc_info)), (None, None))[1],
-        )
-        answer, exc_info = happening.wait()
-        if exc_info is not None:
-            raise exc_info[1]
+        answer: Answer = run_worker(self.container, self, request)
         headers = dict(answer.headers)
         if isinstance(answer.body, bytes):
             return Response(answer.body, status=answer.status, headers=headers)

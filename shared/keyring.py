@@ -74,21 +74,28 @@ class Keyring:
                 row = connection.execute("select private_sealed from intake_keys where key_id = %s", (key_id,)).fetchone()
             if row is None:
                 raise BoxUnopenable
-            try:
-                key = self._private[key_id] = PrivateKey(self._master.decrypt(row[0]))
-            except CryptoError:
-                raise MasterKeyInvalid from None
+            key = self._private[key_id] = self._opened(row[0])
         return key
+
+    def _opened(self, private_sealed: bytes) -> PrivateKey:
+        try:
+            return PrivateKey(self._master.decrypt(private_sealed))
+        except CryptoError:
+            raise MasterKeyInvalid from None
 
     def _find_or_make(self, at: datetime) -> IntakeKey:
         with self._database.begin() as connection:
             connection.execute("lock table intake_keys in exclusive mode")
             row = connection.execute(
-                "select key_id, public_key, expires_at from intake_keys where expires_at > %s order by expires_at desc limit 1",
+                """
+                select key_id, public_key, expires_at, private_sealed from intake_keys
+                where expires_at > %s order by expires_at desc limit 1
+                """,
                 (at + OVERLAP,),
             ).fetchone()
             if row is not None:
-                return IntakeKey(self._service, *row)
+                self._private[row[0]] = self._opened(row[3])
+                return IntakeKey(self._service, *row[:3])
             private = PrivateKey.generate()
             year, week, _ = at.astimezone(UTC).isocalendar()
             key_id = f"{self._service}-{year}-{week:02d}-{secrets.token_hex(2)}"

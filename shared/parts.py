@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from nameko.extensions import DependencyProvider
 from nameko.timer import timer
 
-from shared.contracts.errors import Refused
+from shared.contracts.errors import BrownPaperError, Refused
 from shared.contracts.events import IntakeKeyPublished, SealedBox
 from shared.contracts.storefront import read_part
 from shared.database import Database
@@ -19,6 +20,7 @@ from shared.delivery.work import Work
 from shared.keyring import Keyring
 from shared.sealing import IntakeKey
 
+_log = logging.getLogger("brownpaper.parts")
 ANNOUNCE_EVERY = timedelta(hours=1)
 
 
@@ -67,8 +69,9 @@ class Parts(DependencyProvider):
     def setup(self) -> None:
         settings = self.container.config["settings"]
         service = self.container.service_name
-        database = Database(settings.keyring_database_url, name=f"{service}.keyring", idle_connections=2)
+        database = Database(settings.keyring_database_url, name=f"{service}.keyring", most_connections=2)
         self._reader = PartReader(Keyring.open(service, database, Path(settings.keyring_master_key_file)))
+        self._reader.keyring.current(datetime.now(UTC))  # a master key that is not the right one must not come up as ready
 
     def get_dependency(self, worker_ctx: Any) -> PartReader:
         return self._reader
@@ -82,9 +85,12 @@ class PartHolder(Door):
     @timer(interval=30, eager=True)  # type: ignore[untyped-decorator]
     def renew_intake_key(self) -> None:
         now = datetime.now(UTC)
-        key = self.parts.due_for_announcement(now)
-        if key is not None and self.asks("announce_intake_key", [(key, None)])[0].kind == "done":
-            self.parts.note_announced(key, now)
+        try:
+            key = self.parts.due_for_announcement(now)
+            if key is not None and self.asks("announce_intake_key", [(key, None)])[0].kind == "done":
+                self.parts.note_announced(key, now)
+        except BrownPaperError as error:
+            _log.warning("intake_key_not_announced", extra={"error": type(error).__name__})
 
     def announce_intake_key(self, key: IntakeKey, work: Work[Any]) -> None:
         work.tell(

@@ -29,7 +29,7 @@ _log = logging.getLogger("brownpaper.runtime")
 
 
 def run(door: type[Any], settings_class: type[DeliverySettings]) -> None:
-    """Serve this door until SIGTERM or SIGINT; exits 2 when settings, broker or topology are not right."""
+    """Serve this door until SIGTERM or SIGINT; exits with a sentence when settings, keys, broker or topology are not right."""
     try:
         settings = settings_class.read()
     except BrownPaperError as error:
@@ -44,13 +44,20 @@ def run(door: type[Any], settings_class: type[DeliverySettings]) -> None:
     stop = eventlet.event.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None if stop.ready() else eventlet.spawn_n(stop.send, None))
-    container.start()
+    try:
+        container.start()
+    except BrownPaperError as error:
+        sys.exit(f"{door.name}: does not start: {error}")
     _log.info("started", extra={"address": settings.http_address})
     eventlet.spawn_n(_die_together, container, stop)
     stop.wait()
     _log.info("stopping")
-    container.stop()
+    # Whatever hangs, the process ends within its time limit; what is not finished comes again after the next start.
+    with eventlet.Timeout(settings.stop_timeout_seconds + 5, False):
+        container.stop()
     _log.info("stopped")
+    sys.stdout.flush()
+    os._exit(0)
 
 
 def _die_together(container: ServiceContainer, stop: Any) -> None:
@@ -71,5 +78,5 @@ def _await_topology(settings: DeliverySettings, name: str) -> None:
         except BROKEN:
             eventlet.sleep(0.5)
         except BrownPaperError as error:
-            sys.exit(f"{name}: the broker does not hold this release's topology ({error}); run `brownpaper topology declare`")
+            sys.exit(f"{name}: the broker does not hold this release's topology ({error}): `make up` declares it")
     sys.exit(f"{name}: the broker does not answer")

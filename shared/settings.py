@@ -48,10 +48,12 @@ class DeliverySettings(Settings):
     calls_in_flight: int = Field(default=16, ge=1)
     publish_lease_seconds: float = Field(default=10, gt=0)
     """How long a process may take to publish an event before the sweep does it again; twice is harmless."""
-    lease_seconds: float = Field(default=45, gt=0)
+    lease_seconds: float = Field(default=30, gt=0)
     """How long a process may take to make a call before another one takes over, looking first whether it was made."""
-    call_seconds: float = Field(default=30, gt=0)
-    """The longest that one call to an outside party lasts, all its tries together; shorter than the lease."""
+    call_seconds: float = Field(default=20, gt=0)
+    """The longest that one call to an outside party may last, all its tries together; shorter than the lease."""
+    doubt_seconds: float = Field(default=3, ge=0)
+    """How long after a lost answer the call may still be at work at the other side, before it is looked up."""
     sweep_seconds: float = Field(default=1, gt=0)
     stop_timeout_seconds: float = Field(default=20, gt=0)
     later_rungs_seconds: Annotated[tuple[float, ...], NoDecode] = DEFAULT_RUNGS_SECONDS

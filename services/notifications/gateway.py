@@ -18,8 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from shared.contracts.errors import Fault, Refused, TryLater
-from shared.http_client import Unanswered
+from shared.contracts.errors import Fault, Refused, TryLater, Unanswered
 
 log = logging.getLogger(__name__)
 

@@ -39,7 +39,7 @@ class MailServer(DependencyProvider):
         self._mailbox = Mailbox(
             settings.smtp_url.get_secret_value(),
             timeout_seconds=(5.0, settings.smtp_timeout_seconds),
-            pool_size=min(settings.calls_in_flight, 8),
+            pool_size=settings.calls_in_flight,
             ca_file=settings.smtp_ca_file,
         )
 

@@ -11,6 +11,7 @@ from shared.contracts.errors import TryLater
 from shared.contracts.storefront import SealedPart
 from shared.sealing import IntakeKey, seal
 
+LOOK_AGAIN_AFTER = timedelta(seconds=1)
 FRESH_FOR = timedelta(seconds=10)  # another process may have heard of a key before this one
 
 
@@ -26,6 +27,13 @@ class KeyBoard:
     def forget(self) -> None:
         """Read again at the next look."""
         self._read_at = None
+
+    def look_again(self, at: datetime) -> bool:
+        """Whether it is worth another look for a key that is not known: not if the last one was within this second."""
+        if self._read_at is None or at - self._read_at < LOOK_AGAIN_AFTER:
+            return False
+        self.forget()
+        return True
 
     def expiries(self, at: datetime) -> Mapping[tuple[str, str], datetime]:
         """(service, key_id) → when it expires, of all keys that are taken."""

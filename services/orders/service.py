@@ -97,6 +97,8 @@ class OrdersService(Door):
         try:
             event = read_event(raw.body, routing_key=routing_key, content_type=raw.content_type, rules=rules, at=at)
         except (EventRefused, OrderRejected) as error:
+            if any(fault.code == "key_unknown" for fault in error.faults) and self.keys.look_again(at):
+                return self.read_intake(raw)
             kind = "order_rejected" if isinstance(error, OrderRejected) else "event_refused"
             refusal = NotTaken(kind, error.faults, error.source, error.id, error.type, error.order_number)
             return Reading("refuse", refusal, source=error.source, id=error.id, type=error.type)

@@ -22,5 +22,5 @@ class PaymentsSettings(DeliverySettings, KeyringSettings):
     twocheckout_return_url: str = "https://www.astrojewelry.com/order/complete"
     twocheckout_cancel_url: str = "https://www.astrojewelry.com/order/cancelled"
     twocheckout_ca_file: str | None = None
-    party_timeout_seconds: float = Field(default=8, gt=0)
-    """How long to wait for the next bytes of a payment company's answer; three tries must fit into `call_seconds`."""
+    party_timeout_seconds: float = Field(default=6, gt=0)
+    """How long to wait for the next bytes of a payment company's answer; a call as a whole lasts no longer than `call_seconds`."""

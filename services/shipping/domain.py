@@ -5,7 +5,7 @@
        delivered ◀── dispatched ◀── handed over by staff, or first scanned by the carrier ◀───────────────────────┘
 
 Facts come in any order and more than once; the state is worked out from the facts (`_settle_state`), so that the result is the same.
-A hold or a cancellation stops everything up to the label; after the label the parcel goes on.
+A hold or a cancellation stops what is not packed yet; what is packed gets its label and goes on.
 """
 
 from __future__ import annotations

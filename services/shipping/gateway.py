@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
-from shared.contracts.errors import Parked, TryLater
-from shared.http_client import Answer, HttpClient, Unanswered
+from shared.contracts.errors import Parked, TryLater, Unanswered
+from shared.http_client import Answer, HttpClient
 
 _PARCEL = re.compile(r"[A-Za-z0-9._~-]{1,50}", re.ASCII)
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)

@@ -28,7 +28,7 @@ class ShippingSettings(DeliverySettings, KeyringSettings):
     ship_from_region: str
     ship_from_postal_code: str
     ship_from_country: str = Field(pattern="^[A-Z]{2}$")
-    party_timeout_seconds: float = Field(default=8, gt=0)
-    """How long to wait for the next bytes of the carrier's answer; three tries must fit into `call_seconds`."""
+    party_timeout_seconds: float = Field(default=6, gt=0)
+    """How long to wait for the next bytes of the carrier's answer; a call as a whole lasts no longer than `call_seconds`."""
 
     _mapping = field_validator("shipping_services", mode="before")(mapping)

@@ -104,7 +104,9 @@ class ShippingStore(Store):
         numbers = [delivery.message.tracking_number for delivery in deliveries if isinstance(delivery.message, NoteTracking)]
         if numbers:
             rows = self.connection.execute(
-                "select tracking_number, shop, order_number from shipments where tracking_number = any(%b::text[])", (numbers,)
+                # A number that was used before belongs to the newest parcel: the last row of each wins below.
+                "select tracking_number, shop, order_number from shipments where tracking_number = any(%b::text[]) order by placed_at",
+                (numbers,),
             )
             self._tracked = {number: OrderKey(shop, order_number) for number, shop, order_number in rows}
         self._shipments.prefetch([*(delivery.about for delivery in deliveries if delivery.about), *self._tracked.values()])

@@ -2,6 +2,7 @@
 
     BrownPaperError
     ├── TryLater      not yet; tried again on a ladder of growing delays
+    │   └── Unanswered    a party may have done it, or not: looked up before it is asked for again
     ├── Parked        not by itself; kept until a person replays or discards it
     └── Refused       the sender's fault; answered with every fault named
 
@@ -39,6 +40,13 @@ class TryLater(BrownPaperError):
         super().__init__(code)
         self.code = code
         self.after_seconds = after_seconds
+
+
+class Unanswered(TryLater):
+    """Not known whether it happened: the request went out and its answer did not come back, or says "not finished yet".
+
+    Whoever keeps the intent waits until the call has surely ended at the other side, and then looks before asking again.
+    """
 
 
 class Parked(BrownPaperError):

@@ -83,13 +83,12 @@ class Consumer:
             try:
                 with connect(self._uri, self._name) as connection:
                     self._consume(connection)
-                    delay_seconds = 0.2
             except BROKEN as error:
                 _log.warning("consumer_disconnected", extra={"error": type(error).__name__})
-                eventlet.sleep(delay_seconds)
-                delay_seconds = min(delay_seconds * 2, 5)
-            finally:
+                delay_seconds = 0.2 if self.is_connected else min(delay_seconds * 2, 5)
                 self.is_connected = False
+                eventlet.sleep(delay_seconds)
+        self.is_connected = False
 
     def stop(self) -> None:
         """Take nothing new."""
@@ -186,27 +185,32 @@ class Publisher:
     def publish(self, rows: Iterable[OutboxRow]) -> tuple[set[UUID], set[UUID]]:
         """Publish, and give the ids that the broker confirmed and those that it refused (no queue, or nacked).
 
-        A row in neither is in doubt. Raises one of `BROKEN` when the broker is out of reach; then all are in doubt.
+        A row in neither is in doubt: the broker is out of reach, blocks publishers, or keeps its confirms to itself for too long.
         """
+        self._confirmed, self._failed = set(), set()
         try:
-            connection = self._open()
-            channel = connection.default_channel
-            self._confirmed, self._failed = set(), set()
-            for row in rows:
-                self._sequence += 1
-                self._waiting[self._sequence] = row.id
-                message = Message(
-                    row.body.encode(), content_type=CONTENT_TYPE, delivery_mode=2, message_id=str(row.id), type=row.type
-                )
-                mandatory = topology.has_hearers(row.exchange, row.type)
-                # Channel.basic_publish would poll the socket before each message; a blocked connection shows in the confirms.
-                channel.send_method(spec.Basic.Publish, "Bssbb", (0, row.exchange, row.type, mandatory, False), message)
-            self._await_confirms(connection)
-        except BROKEN:
+            with eventlet.Timeout(self._timeout_seconds, TimeoutError):
+                self._publish(rows)
+        except BROKEN as error:
+            _log.warning("publisher_disconnected", extra={"error": type(error).__name__})
             self.close()
-            raise
         # A returned message is confirmed too: the return comes first and wins.
         return self._confirmed - self._failed, self._failed
+
+    def _publish(self, rows: Iterable[OutboxRow]) -> None:
+        connection = self._open()
+        channel = connection.default_channel
+        for row in rows:
+            self._sequence += 1
+            self._waiting[self._sequence] = row.id
+            message = Message(
+                row.body.encode(), content_type=CONTENT_TYPE, delivery_mode=2, message_id=str(row.id), type=row.type
+            )
+            mandatory = topology.has_hearers(row.exchange, row.type)
+            # Channel.basic_publish would poll the socket before each message; a blocked connection shows in the confirms.
+            channel.send_method(spec.Basic.Publish, "Bssbb", (0, row.exchange, row.type, mandatory, False), message)
+        while self._waiting:
+            connection.drain_events()
 
     def idle(self) -> None:
         """Keep the connection alive; call it every few seconds when there is nothing to publish. Reconnects where it broke."""
@@ -223,8 +227,10 @@ class Publisher:
         self._waiting.clear()
         self._sequence = 0
         if connection is not None:
-            with suppress(*BROKEN):
+            # A broker that blocks publishers does not answer a polite good-bye either.
+            with suppress(*BROKEN), eventlet.Timeout(2, False):
                 connection.release()
+            connection.collect()
 
     def _open(self) -> kombu.Connection:
         if self._connection is None:
@@ -237,12 +243,6 @@ class Publisher:
             self._connection = connection
         return self._connection
 
-    def _await_confirms(self, connection: kombu.Connection) -> None:
-        deadline = monotonic() + self._timeout_seconds
-        while self._waiting:
-            # Raises TimeoutError, an OSError, when the broker keeps us waiting: the connection may be blocked by an alarm.
-            connection.drain_events(timeout=max(0.001, deadline - monotonic()))
-
     def _settle(self, delivery_tag: int, multiple: bool, into: set[UUID]) -> None:
         tags = [tag for tag in self._waiting if tag <= delivery_tag] if multiple else [delivery_tag]
         into.update(self._waiting.pop(tag) for tag in tags if tag in self._waiting)
@@ -253,5 +253,5 @@ class Publisher:
     def _on_nack(self, delivery_tag: int, multiple: bool, *_: object) -> None:
         self._settle(delivery_tag, multiple, self._failed)
 
-    def _on_return(self, _code: int, _text: str, _exchange: str, _routing_key: str, message: Message) -> None:
+    def _on_return(self, _error: AMQPError, _exchange: str, _routing_key: str, message: Message) -> None:
         self._failed.add(UUID(message.properties["message_id"]))

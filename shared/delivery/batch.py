@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
+import eventlet
 import psycopg
 
 from shared.contracts.errors import Parked, Refused, TryLater
@@ -23,6 +24,8 @@ from shared.delivery.work import Delivery, Ending, IntentRow, OutboxRow, RawMess
 
 _log = logging.getLogger("brownpaper.delivery")
 T = TypeVar("T")
+MOST_CONTENTIONS = 5
+LONG_BODY_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,10 @@ class Batches:
         self._ladder, self._publish_lease, self._call_lease = ladder, publish_lease, call_lease
 
     def run(self, door: object, read: Reader, deliveries: Sequence[Delivery]) -> list[Outcome]:
-        """Handle these, commit, and say what came of it. Raises DatabaseUnavailable when nothing was committed and waiting may help."""
+        """Handle these, commit, and say what came of it.
+
+        Raises DatabaseUnavailable when waiting may help; what was committed of these by then comes again as `repeated`.
+        """
         readable = [delivery for delivery in deliveries if self._read(read, delivery)]
         unread = Outcome(unread=[delivery for delivery in deliveries if delivery.message is None])
         if len(readable) > 1:
@@ -90,15 +96,19 @@ class Batches:
         return [*(self._alone(door, delivery) for delivery in readable), unread]
 
     def _alone(self, door: object, delivery: Delivery) -> Outcome:
-        for _ in range(5):
+        for tries in range(MOST_CONTENTIONS + 2):
             try:
                 return self._one_transaction(door, [delivery])
             except Contended:
-                continue
+                if tries < MOST_CONTENTIONS:
+                    continue
+                code = "contended"  # no race lasts so long: the rows themselves are in each other's way
             except psycopg.Error as error:
-                # The class of the error only: its text may hold a value. Whatever of it the database would not take is left out.
-                delivery.message = Parked(f"database_{(error.sqlstate or 'error').lower()}")
-                delivery.about = delivery.claim = None
+                # The class of the error only: its text may hold a value.
+                code = f"database_{(error.sqlstate or 'error').lower()}"
+            # Whatever of it the database would not take is left out, so that it can be parked.
+            delivery.message = Parked(code)
+            delivery.about = delivery.claim = None
         raise DatabaseUnavailable
 
     def _read(self, read: Reader, delivery: Delivery) -> bool:
@@ -106,6 +116,8 @@ class Batches:
         raw = delivery.raw
         if raw is None or delivery.message is not None:
             return True
+        if len(raw.body) > LONG_BODY_BYTES:
+            eventlet.sleep(0)  # a long one takes a while: heartbeats and the others come in between
         try:
             reading = read(raw)
         except (DatabaseUnavailable, Contended):
@@ -174,24 +186,30 @@ class Batches:
     def _write_endings(self, connection: type_of_connection, endings: list[tuple[Delivery, Ending]], at: datetime) -> None:
         settled, released = [], []
         for place, (delivery, ending) in enumerate(endings):
-            is_over = ending.kind in ("done", "repeated")
+            if ending.kind == "repeated":
+                continue  # its row, if it has one, is the business of the delivery that came first
             if delivery.intent_id is not None:
-                if is_over:
+                if ending.kind == "done":
                     settled.append(delivery.intent_id)
                 elif ending.kind == "later":
-                    tables.put_off_intent(connection, delivery.intent_id, at + self._ladder.delay(delivery.tries))
+                    tables.put_off_intent(
+                        connection, delivery.intent_id, delivery.lease, at + self._delay(delivery.tries, ending)
+                    )
                 else:
-                    tables.park_intent(connection, delivery.intent_id, ending.code)
+                    tables.park_intent(connection, delivery.intent_id, delivery.lease, ending.code)
             elif delivery.raw is not None:
-                if is_over:
-                    if delivery.held_id is not None:
-                        released.append(delivery.held_id)
-                else:
+                if ending.kind != "done":
                     endings[place] = (delivery, self._hold(connection, delivery, delivery.raw, ending, at))
+                elif delivery.held_id is not None:
+                    released.append(delivery.held_id)
         if settled:
             tables.settle_intents(connection, settled)
         if released:
             tables.release_held(connection, released)
+
+    def _delay(self, tries: int, ending: Ending) -> timedelta:
+        """As the ladder says, and no sooner than the party asked for."""
+        return max(self._ladder.delay(tries), timedelta(seconds=ending.after_seconds or 0))
 
     def _hold(self, connection: type_of_connection, delivery: Delivery, raw: RawMessage, ending: Ending, at: datetime) -> Ending:
         tries = delivery.tries + 1
@@ -199,7 +217,7 @@ class Batches:
             state, due_at = "parked", None
             ending = replace(ending, kind="parked") if ending.kind == "later" else ending
         else:
-            state, due_at = "later", at + self._ladder.delay(tries)
+            state, due_at = "later", at + self._delay(tries, ending)
         tables.hold(
             connection,
             tables.HeldRow(
@@ -251,7 +269,7 @@ def _discard(names: set[T], name: T) -> bool:
 def _ending_of(error: Exception, delivery: Delivery) -> Ending:
     match error:
         case TryLater():
-            return Ending("later", error.code)
+            return Ending("later", error.code, after_seconds=error.after_seconds)
         case Parked():
             return Ending("parked", error.code, error.faults)
         case Refused():

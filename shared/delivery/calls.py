@@ -7,21 +7,23 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any
+from uuid import UUID
 
 import eventlet
-from eventlet.event import Event as Happening
 from eventlet.semaphore import Semaphore
 from nameko.containers import ServiceContainer
 from nameko.extensions import Entrypoint
 
 from shared import metrics
-from shared.contracts.errors import Parked, TryLater
+from shared.contracts.errors import Parked, TryLater, Unanswered
 from shared.database import Database
 from shared.delivery import tables
 from shared.delivery.work import Delivery, IntentRow
 from shared.settings import DeliverySettings
+from shared.workers import WorkerTooSlow, run_worker
 
 _log = logging.getLogger("brownpaper.delivery")
+MOST_IN_HAND = 2000
 MOST_UNEXPECTED = 5  # tries of a call that fails by a defect of ours before it is parked
 
 
@@ -46,6 +48,9 @@ class Calls:
     ) -> None:
         self._container, self._settings, self._database, self._submit = container, settings, database, submit
         self._in_flight = Semaphore(settings.calls_in_flight)
+        self._in_hand: set[UUID] = set()
+        self._leases: dict[UUID, datetime] = {}
+        self._is_stopping = False
         self._performs: dict[str, Entrypoint] = {}
         self._settles: dict[str, str] = {}
 
@@ -55,8 +60,25 @@ class Calls:
     def settled_by(self, kind: str, method: str) -> None:
         self._settles[kind] = method
 
+    @property
+    def in_hand(self) -> frozenset[UUID]:
+        """Intents that wait for their turn, are being performed, or whose outcome is not committed yet."""
+        return frozenset(self._in_hand)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more may be handed over; what is not stands in the table until the sweep finds room."""
+        return len(self._in_hand) < MOST_IN_HAND and not self._is_stopping
+
+    def stop(self) -> None:
+        """Begin no further call; those under way end."""
+        self._is_stopping = True
+
     def perform(self, intent: IntentRow) -> None:
         """Have this leased intent performed; returns at once."""
+        if not self.has_room or intent.id in self._in_hand:
+            return
+        self._in_hand.add(intent.id)
         entrypoint = self._performs.get(intent.kind)
         if entrypoint is None:
             self._settle(intent, Parked("intent_unknown"))
@@ -64,26 +86,31 @@ class Calls:
             eventlet.spawn_n(self._call, entrypoint, intent)
 
     def _call(self, entrypoint: Entrypoint, intent: IntentRow) -> None:
-        happening = Happening()
         with self._in_flight:
-            if not self._is_still_ours(intent):
+            if self._is_stopping or not self._is_still_ours(intent):
+                self._in_hand.discard(intent.id)
                 return
             started = perf_counter()
-            self._container.spawn_worker(
-                entrypoint,
-                (intent,),
-                {},
-                handle_result=lambda _context, result, exc_info: (happening.send((result, exc_info)), (None, None))[1],
-            )
-            result, exc_info = happening.wait()
-        error = exc_info[1] if exc_info else None
-        ending = "later" if isinstance(error, TryLater) else "parked" if error else "answered"
+            outcome = self._ask(entrypoint, intent)
+        ending = "later" if isinstance(outcome, TryLater) else "parked" if isinstance(outcome, Parked) else "answered"
         metrics.calls.labels(self._container.service_name, intent.kind, ending).observe(perf_counter() - started)
-        if error is not None and not isinstance(error, TryLater | Parked):
+        self._settle(intent, outcome)
+
+    def _ask(self, entrypoint: Entrypoint, intent: IntentRow) -> Any:
+        """The outcome, or the error of ours that stands for it. Bounded by `call_seconds`, which the lease outlasts."""
+        try:
+            return run_worker(self._container, entrypoint, intent, timeout_seconds=self._settings.call_seconds)
+        except WorkerTooSlow:
+            return Unanswered("call_too_long", after_seconds=self._settings.call_seconds)
+        except Unanswered as error:
+            # Looked up only when the call has surely ended at the other side.
+            return Unanswered(error.code, after_seconds=max(error.after_seconds or 0, self._settings.doubt_seconds))
+        except (TryLater, Parked) as error:
+            return error
+        except Exception as error:
             _log.error("call_failed", extra={"kind": intent.kind, "error": type(error).__name__})
             code = f"unexpected_{type(error).__name__}"
-            error = TryLater(code) if intent.tries < MOST_UNEXPECTED else Parked(code)
-        self._settle(intent, result if error is None else error)
+            return TryLater(code) if intent.tries < MOST_UNEXPECTED else Parked(code)
 
     def _is_still_ours(self, intent: IntentRow) -> bool:
         """Whether the lease outlasts the call; one that has waited for its turn is renewed, unless another process has it by now."""
@@ -93,6 +120,7 @@ class Calls:
         try:
             with self._database.begin() as connection:
                 until = now + timedelta(seconds=self._settings.lease_seconds)
+                self._leases[intent.id] = until
                 return tables.renew_lease(connection, intent.id, intent.leased_until, until)
         except TryLater:
             return False  # the sweep takes it up when the database is back
@@ -102,14 +130,11 @@ class Calls:
             Delivery(
                 self._settles.get(intent.kind, ""),
                 outcome if isinstance(outcome, Exception) else Settlement(intent, outcome),
-                _unheard,
+                lambda _ending: self._in_hand.discard(intent.id),
                 about=intent.about,
                 intent_id=intent.id,
+                lease=self._leases.pop(intent.id, intent.leased_until),
                 tries=intent.tries,
                 traceparent=intent.traceparent,
             )
         )
-
-
-def _unheard(_ending: object) -> None:
-    """An outcome's ending interests nobody but the log."""

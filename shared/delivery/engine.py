@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -31,9 +31,13 @@ from shared.delivery.reading import read_event
 from shared.delivery.relay import Relay
 from shared.delivery.work import Delivery, Ending, RawMessage
 from shared.settings import DeliverySettings
+from shared.workers import run_worker
 
 _log = logging.getLogger("brownpaper.delivery")
 _STOP = object()
+MOST_BATCH_BYTES = 2 * 1024 * 1024
+MOST_SWEPT = 200
+MOST_WAITING_ASKS = 2000
 UNREAD_SECONDS = 1  # after which a message that could not be read yet is offered again
 
 
@@ -47,7 +51,8 @@ class Engine(SharedExtension):
         self._intake: dict[str, str] = {}
         self._performs: dict[str, Entrypoint] = {}
         self._settles: dict[str, str] = {}
-        self._stopping = False
+        self.is_stopping = False
+        self._database_answered_at = 0.0
 
     # ── what the door's entrypoints register ─────────────────────────────────────────────────────────────────────────────────
 
@@ -104,32 +109,41 @@ class Engine(SharedExtension):
         self._consume_loop = self.container.spawn_managed_thread(self._consumer.run, "consumer")
         self._sweep_loop = self.container.spawn_managed_thread(self._run_sweep, "sweep")
 
+    def take_nothing_new(self) -> None:
+        """The first step of stopping, before the workers under way are waited for: no message, no call, no ask is begun any more."""
+        if not self.is_stopping:
+            self.is_stopping = True
+            self._consumer.stop()
+            self._calls.stop()
+            self._sweep_loop.kill()
+
     def stop(self) -> None:
-        """Finish what is in hand, take nothing new."""
-        self._stopping = True
-        self._consumer.stop()
-        deadline = monotonic() + self._settings.stop_timeout_seconds
-        self._consume_loop.wait()
-        while monotonic() < deadline and not (self._is_idle and self._waiting.empty()):
-            eventlet.sleep(0.02)
-        self._waiting.put(_STOP)
-        self._batch_loop.wait()
-        self._relay.stop()
-        self._relay_loop.wait()
-        self._sweep_loop.kill()
+        """Finish what is in hand, within the time limit; what is not finished by then comes again after the next start."""
+        self.take_nothing_new()
+        with eventlet.Timeout(self._settings.stop_timeout_seconds, False):
+            while not (self._is_idle and self._waiting.empty()):
+                eventlet.sleep(0.02)
+            self._consume_loop.wait()
+            self._waiting.put(_STOP)
+            self._batch_loop.wait()
+            self._relay.stop()
+            self._relay_loop.wait()
         self.database.close()
         self._relay_database.close()
 
     @property
     def is_ready(self) -> bool:
-        """Whether broker and database answer."""
-        if not (self._consumer.is_connected and self._relay.is_connected):
+        """Whether broker and database answer, as of a second ago at most."""
+        if self.is_stopping or not (self._consumer.is_connected and self._relay.is_connected):
             return False
+        if monotonic() - self._database_answered_at < 1:
+            return True
         try:
             with self.database.begin() as connection:
                 connection.execute("select 1")
         except TryLater:
             return False
+        self._database_answered_at = monotonic()
         return True
 
     # ── taking in ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -142,7 +156,13 @@ class Engine(SharedExtension):
         self._waiting.put(delivery)
 
     def ask(self, asks: Sequence[Delivery], timeout_seconds: float = 15) -> list[Ending]:
-        """Have these handled and wait for their endings, in the order given. Raises TryLater when that takes too long."""
+        """Have these handled and wait for their endings, in the order given.
+
+        Raises TryLater when too much waits already, when the process is stopping, or when it takes too long; what was asked may then be
+        done all the same, so asks must be safe to repeat.
+        """
+        if self.is_stopping or self._waiting.qsize() > MOST_WAITING_ASKS:
+            raise TryLater("service_busy")
         endings: dict[int, Ending] = {}
         happening = Happening()
 
@@ -177,10 +197,10 @@ class Engine(SharedExtension):
             if first is _STOP:
                 return
             self._is_idle = False
-            deliveries = [first]
+            deliveries, length = [first], _length(first)
             # A lone message goes at once; only a busy process lingers for a fuller batch.
             eventlet.sleep(self._settings.linger_seconds if last_size > 2 else 0)
-            while len(deliveries) < self._settings.batch_size:
+            while len(deliveries) < self._settings.batch_size and length < MOST_BATCH_BYTES:
                 try:
                     delivery = self._waiting.get_nowait()
                 except Empty:
@@ -189,6 +209,7 @@ class Engine(SharedExtension):
                     self._waiting.put(_STOP)
                     break
                 deliveries.append(delivery)
+                length += _length(delivery)
             last_size = len(deliveries)
             self._run_one_batch(deliveries)
             self._is_idle = True
@@ -197,25 +218,16 @@ class Engine(SharedExtension):
         delay_seconds = 0.1
         while True:
             started = perf_counter()
-            happening = Happening()
-            self.container.spawn_worker(
-                self._batch_entrypoint,
-                (deliveries,),
-                {},
-                handle_result=lambda _context, result, exc_info, happening=happening: (
-                    happening.send((result, exc_info)),
-                    (result, None),
-                )[1],
-            )
-            outcomes, exc_info = happening.wait()
-            if exc_info is None:
+            try:
+                outcomes: list[Outcome] = run_worker(self.container, self._batch_entrypoint, deliveries)
+            except DatabaseUnavailable:
+                _log.warning("database_unavailable", extra={"batch": len(deliveries)})
+                if self.is_stopping:
+                    return  # nothing is acknowledged: the messages come again
+                eventlet.sleep(delay_seconds)
+                delay_seconds = min(delay_seconds * 2, 5)
+            else:
                 break
-            error = exc_info[1]
-            if not isinstance(error, DatabaseUnavailable):
-                raise error
-            _log.warning("database_unavailable", extra={"batch": len(deliveries)})
-            eventlet.sleep(delay_seconds)
-            delay_seconds = min(delay_seconds * 2, 5)
         for outcome in outcomes:
             self._after_commit(outcome, perf_counter() - started)
 
@@ -258,32 +270,32 @@ class Engine(SharedExtension):
             },
         )
 
-    @property
+    @cached_property
     def _known(self) -> frozenset[str]:
-        known: frozenset[str] | None = self.__dict__.get("_known_types")
-        if known is None:
-            door_methods = (name for name in dir(self.container.service_cls) if not name.startswith("_"))
-            known = frozenset({*self._heard, *topology.STOREFRONT_EVENTS, *door_methods})
-            self.__dict__["_known_types"] = known
-        return known
+        """The closed set of types that a log line or a metric may name."""
+        door_methods = (name for name in dir(self.container.service_cls) if not name.startswith("_"))
+        return frozenset({*self._heard, *topology.STOREFRONT_EVENTS, *door_methods})
 
     # ── sweeping ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _run_sweep(self) -> None:
-        while not self._stopping:
+        while not self.is_stopping:
             eventlet.sleep(self._settings.sweep_seconds)
             try:
                 self._sweep()
-            except DatabaseUnavailable:
+            except TryLater:
                 continue
 
     def _sweep(self) -> None:
-        """Take up what is due: events nobody confirmed, calls nobody finished, messages whose time has come."""
+        """Take up what is due: events nobody confirmed, calls nobody finished, messages whose time has come; never more than there is room."""
         at = datetime.now(UTC)
         with self._relay_database.begin() as connection:
-            rows = tables.lease_outbox(connection, at, at + self._publish_lease, 500)
-            intents = tables.lease_intents(connection, at, at + self._call_lease, 100)
-            held = tables.lease_held(connection, at, at + self._call_lease, 100)
+            rows = tables.lease_outbox(connection, at, at + self._publish_lease, MOST_SWEPT) if self._relay.has_room else []
+        with self.database.begin() as connection:
+            intents = []
+            if self._calls.has_room:
+                intents = tables.lease_intents(connection, at, at + self._call_lease, MOST_SWEPT, self._calls.in_hand)
+            held = tables.lease_held(connection, at, at + self._call_lease, MOST_SWEPT)
         if rows:
             self._relay.publish(rows)
         for intent in intents:
@@ -291,6 +303,10 @@ class Engine(SharedExtension):
         for row in held:
             raw = RawMessage(row.queue, (row.body or "").encode(), content_type="application/json", **row.headers)
             self.submit(Delivery("", None, lambda _ending: None, held_id=row.id, tries=row.tries, first_at=row.first_at, raw=raw))
+
+
+def _length(delivery: Delivery) -> int:
+    return len(delivery.raw.body) if delivery.raw else 0
 
 
 __all__ = ["Engine", "Settlement"]

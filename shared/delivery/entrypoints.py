@@ -45,6 +45,9 @@ class _Registered(Entrypoint):
     def setup(self) -> None:
         self._register(self.engine, self.method_name, self)
 
+    def stop(self) -> None:
+        self.engine.take_nothing_new()
+
 
 def _registered(register: Callable[[Engine, str, Entrypoint], None]) -> Callable[[F], F]:
     decorator: Callable[[F], F] = _Registered.decorator(register=register)

@@ -10,15 +10,18 @@ import eventlet
 from eventlet.queue import Empty, Queue
 
 from shared import metrics
-from shared.database import Database, DatabaseUnavailable
+from shared.contracts.errors import TryLater
+from shared.database import Database
 from shared.delivery import tables
-from shared.delivery.amqp import BROKEN, Publisher
+from shared.delivery.amqp import Publisher
 from shared.delivery.ladder import Ladder
 from shared.delivery.work import OutboxRow
 
 _log = logging.getLogger("brownpaper.delivery")
 _STOP = object()
 MOST_ROWS = 500
+MOST_BYTES = 2 * 1024 * 1024
+MOST_IN_HAND = 20_000
 IDLE_SECONDS = 5
 
 
@@ -32,14 +35,22 @@ class Relay:
     def __init__(self, service: str, publisher: Publisher, database: Database, ladder: Ladder) -> None:
         self._service, self._publisher, self._database, self._ladder = service, publisher, database, ladder
         self._waiting: Queue = Queue()
+        self._rows_in_hand = 0
 
     @property
     def is_connected(self) -> bool:
         return self._publisher.is_connected
 
+    @property
+    def has_room(self) -> bool:
+        """Whether the sweep may hand over more: only when all that was handed over before is out of hand."""
+        return self.is_connected and self._rows_in_hand == 0
+
     def publish(self, rows: list[OutboxRow]) -> None:
-        """Have these committed rows published."""
-        self._waiting.put(rows)
+        """Have these committed rows published. What there is no room for stands in the table until the sweep finds room."""
+        if self._rows_in_hand < MOST_IN_HAND:
+            self._rows_in_hand += len(rows)
+            self._waiting.put(rows)
 
     def stop(self) -> None:
         """Let `run` return when it has published what it was handed."""
@@ -56,28 +67,25 @@ class Relay:
                 continue
             if batch:
                 self._publish(batch)
+                self._rows_in_hand -= len(batch)
         self._publisher.close()
 
     def _next_rows(self) -> tuple[list[OutboxRow], bool]:
         """What waits, up to a limit, and whether to stop after it. Raises Empty after a while without any."""
         batch: list[OutboxRow] = []
         rows = self._waiting.get(timeout=IDLE_SECONDS)
+        length = 0
         while rows is not _STOP:
             batch.extend(rows)
-            if len(batch) >= MOST_ROWS or self._waiting.empty():
+            length += sum(len(row.body) for row in rows)
+            if len(batch) >= MOST_ROWS or length >= MOST_BYTES or self._waiting.empty():
                 return batch, False
             rows = self._waiting.get_nowait()
         return batch, True
 
     def _publish(self, rows: list[OutboxRow]) -> None:
-        try:
-            confirmed, failed = self._publisher.publish(rows)
-        except BROKEN as error:
-            _log.warning("broker_unavailable", extra={"error": type(error).__name__, "batch": len(rows)})
-            metrics.published.labels(self._service, "in_doubt").inc(len(rows))
-            self._settle(confirmed=set(), later={row.id for row in rows}, delay=timedelta(seconds=1))
-            eventlet.sleep(0.5)
-            return
+        confirmed, failed = self._publisher.publish(rows)
+        in_doubt = {row.id for row in rows} - confirmed - failed
         metrics.published.labels(self._service, "confirmed").inc(len(confirmed))
         if failed:
             metrics.published.labels(self._service, "failed").inc(len(failed))
@@ -85,6 +93,11 @@ class Relay:
                 "event_not_taken", extra={"batch": len(failed), "types": sorted({row.type for row in rows if row.id in failed})}
             )
         self._settle(confirmed, failed, self._ladder.delay(3))
+        if in_doubt:
+            _log.warning("broker_unavailable", extra={"batch": len(in_doubt)})
+            metrics.published.labels(self._service, "in_doubt").inc(len(in_doubt))
+            self._settle(set(), in_doubt, timedelta(seconds=1))
+            eventlet.sleep(0.5)
 
     def _settle(self, confirmed: set[UUID], later: set[UUID], delay: timedelta) -> None:
         """Forget what is confirmed, and let the sweep take up the rest after a while."""
@@ -94,5 +107,5 @@ class Relay:
                     tables.delete_outbox(connection, sorted(confirmed))
                 if later:
                     tables.release_outbox(connection, sorted(later), datetime.now(UTC) + delay)
-        except DatabaseUnavailable:
+        except TryLater:
             _log.warning("database_unavailable", extra={"batch": len(confirmed) + len(later)})

@@ -88,8 +88,9 @@ class Shelf(Generic[K, T]):
 
     def flush(self) -> None:
         """Write all saved objects: one statement for new rows, one for changed ones."""
-        fresh = [self._to_row(item) for key, item in self._saved.items() if self._loaded.get(key) is None]
-        changed = [self._to_row(item) for key, item in self._saved.items() if self._loaded.get(key) is not None]
+        saved = sorted(self._saved.items(), key=lambda entry: repr(entry[0]))
+        fresh = [self._to_row(item) for key, item in saved if self._loaded.get(key) is None]
+        changed = [self._to_row(item) for key, item in saved if self._loaded.get(key) is not None]
         if fresh:
             self._connection.execute(self._insert, (orjson.dumps(fresh).decode(),))
         if changed:

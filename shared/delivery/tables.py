@@ -128,15 +128,20 @@ def settle_intents(connection: type_of_connection, ids: Sequence[UUID]) -> None:
     connection.execute("delete from intents where id = any(%b::uuid[])", (list(ids),))
 
 
-def lease_intents(connection: type_of_connection, at: datetime, leased_until: datetime, limit: int) -> list[IntentRow]:
-    """Lease intents that are due: those put off, and those whose performer died, which are in doubt."""
+def lease_intents(
+    connection: type_of_connection, at: datetime, leased_until: datetime, limit: int, in_hand: Iterable[UUID] = ()
+) -> list[IntentRow]:
+    """Lease intents that are due, but those that this process has `in_hand`: put off ones, and those whose performer died (in doubt)."""
     rows = connection.execute(
         """
         update intents set leased_until = %s, tries = tries + 1
-        where id in (select id from intents where parked is null and leased_until < %s order by leased_until limit %s for update skip locked)
+        where id in (
+            select id from intents where parked is null and leased_until < %s and id <> all(%b::uuid[])
+            order by leased_until limit %s for update skip locked
+        )
         returning id, kind, shop, order_number, key, details, traceparent, tries
         """,
-        (leased_until, at, limit),
+        (leased_until, at, list(in_hand), limit),
     )
     return [
         IntentRow(
@@ -156,12 +161,19 @@ def renew_lease(connection: type_of_connection, identity: UUID, old: datetime, n
     )
 
 
-def put_off_intent(connection: type_of_connection, identity: UUID, due_at: datetime) -> None:
-    connection.execute("update intents set leased_until = %s where id = %s", (due_at, identity))
+def put_off_intent(connection: type_of_connection, identity: UUID, lease: datetime | None, due_at: datetime) -> None:
+    """Have it tried again later, unless another process has taken it over since this `lease`."""
+    connection.execute(
+        "update intents set leased_until = %s where id = %s and leased_until = coalesce(%s, leased_until)",
+        (due_at, identity, lease),
+    )
 
 
-def park_intent(connection: type_of_connection, identity: UUID, code: str) -> None:
-    connection.execute("update intents set parked = %s where id = %s", (code, identity))
+def park_intent(connection: type_of_connection, identity: UUID, lease: datetime | None, code: str) -> None:
+    """Leave it to a person, unless another process has taken it over since this `lease`."""
+    connection.execute(
+        "update intents set parked = %s where id = %s and leased_until = coalesce(%s, leased_until)", (code, identity, lease)
+    )
 
 
 # ── held ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────

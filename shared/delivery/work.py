@@ -20,12 +20,13 @@ from shared.delivery.shelf import Shelf
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a delivery ended: `done`, `repeated` (had been done before), `later`, `parked` or `refused`."""
+    """How a delivery ended: `done`, `repeated` (had been done before), `later` (not before `after_seconds`), `parked` or `refused`."""
 
     kind: str
     code: str = ""
     faults: tuple[Fault, ...] = ()
     result: Any = None
+    after_seconds: float | None = None
 
 
 @dataclass(slots=True)
@@ -33,7 +34,7 @@ class Delivery:
     """One thing for one handler: a message from a queue, the outcome of a call, an ask over HTTP.
 
     `method` names the door's method. `claim` (speaker, id) is taken in the inbox, where there is one; `intent_id` is the intent that this
-    settles; `held_id` the held row that this tries again. `on_end` is called once, after the commit.
+    settles, under this `lease`; `held_id` the held row that this tries again. `on_end` is called once, after the commit.
     """
 
     method: str
@@ -42,6 +43,7 @@ class Delivery:
     about: OrderKey | None = None
     claim: tuple[str, str] | None = None
     intent_id: UUID | None = None
+    lease: datetime | None = None
     held_id: UUID | None = None
     tries: int = 0
     first_at: datetime | None = None

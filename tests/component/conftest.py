@@ -1,3 +1,5 @@
 """Every module here may ask for a scene of its own."""
 
-from tests.integration.scene import scene as scene
+from tests.integration.scene import scene
+
+__all__ = ["scene"]

@@ -17,7 +17,14 @@ _DATA: dict[str, Any] = {
     "currency": "USD",
     "lines": [
         {"line": 1, "sku": "BND-ELV-007", "title": "", "department": "Elvish", "quantity": 1, "unit_price": "129.00"},
-        {"line": 2, "sku": "PLR-0042", "title": "Chain-nose pliers", "department": "Pliers", "quantity": 2, "unit_price": "18.50"},
+        {
+            "line": 2,
+            "sku": "PLR-0042",
+            "title": "Chain-nose pliers",
+            "department": "Pliers",
+            "quantity": 2,
+            "unit_price": "18.50",
+        },
     ],
     "discount": "0.00",
     "shipping_price": "7.95",
@@ -59,7 +66,11 @@ def envelope(kind: str, data: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 def order_placed(order_number: str | None = None, *, title: str = "Elvish band, size 9", **data: Any) -> dict[str, Any]:
     """A sound `order_placed` with its parts in the clear; `data` replaces members."""
-    whole = copy.deepcopy(_DATA) | {"order_number": order_number or new_number(), "payment": {"provider": "paypal", "reference": new_number("P")}, **data}
+    whole = copy.deepcopy(_DATA) | {
+        "order_number": order_number or new_number(),
+        "payment": {"provider": "paypal", "reference": new_number("P")},
+        **data,
+    }
     whole["lines"][0]["title"] = title
     return envelope("order_placed", whole)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,17 +33,24 @@ def everybody(scene: Scene) -> Ear:
 
 
 @pytest.fixture(scope="module")
-def orders(scene: Scene, keys: dict[str, IntakeKey], everybody: Ear) -> Iterator[Service]:
+def early() -> dict[str, Any]:
+    """An order in the clear that is published before anybody has a key."""
+    return order_placed()
+
+
+@pytest.fixture(scope="module")
+def orders(scene: Scene, keys: dict[str, IntakeKey], everybody: Ear, early: dict[str, Any]) -> Service:
     service = scene.service("orders")
     service.start()
     # Before anybody has published a key nothing in the clear can be taken, and nothing is lost by saying so.
-    early = service.ask("POST", "/events", order_placed(), token=service.environment["STOREFRONT_TOKEN"])
-    assert early.status == 503, early.body
-    assert "Retry-After" in early.headers
+    reply = service.ask("POST", "/events", order_placed(), token=service.environment["STOREFRONT_TOKEN"])
+    assert (reply.status, reply.codes) == (503, ["intake_key_missing"])
+    assert "Retry-After" in reply.headers
+    scene.wire.publish("storefront.events", "order_placed", early)
     for key in keys.values():
         publish_key(scene, key)
     wait_for(lambda: len(service.ask("GET", "/keys").json()) == 3, "the three keys on the board")
-    yield service
+    return service
 
 
 def publish_key(scene: Scene, key: IntakeKey, *, lasts: timedelta = timedelta(days=7)) -> None:
@@ -71,7 +78,17 @@ def order(orders: Service, number: str) -> Reply:
     return orders.ask("GET", f"/orders/{number}", token=orders.environment["STAFF_TOKEN"])
 
 
+def stands(orders: Service, number: str, state: str) -> bool:
+    return bool(order(orders, number).json()["state"] == state)
+
+
 # ── what a storefront sends ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_order_that_came_before_its_key_is_taken_once_there_is_one(
+    orders: Service, everybody: Ear, early: dict[str, Any]
+) -> None:
+    everybody.hear("order_accepted", early["data"]["order_number"])
 
 
 @pytest.mark.parametrize("is_sealed", [True, False])
@@ -139,9 +156,14 @@ def test_every_fault_is_named_and_nothing_is_kept(orders: Service, everybody: Ea
     reply = post(orders, event)
     assert reply.status == 422
     assert reply.headers["Content-Type"] == "application/problem+json"
-    assert {"currency_unknown", "unknown_member", "policy_version_unknown", "country_unknown", "email_malformed", "missing"} <= set(
-        reply.codes
-    )
+    assert {
+        "currency_unknown",
+        "unknown_member",
+        "policy_version_unknown",
+        "country_unknown",
+        "email_malformed",
+        "missing",
+    } <= set(reply.codes)
     assert set(reply.json()["reasons"][0]) == {"code", "path"}
     everybody.hear("event_refused", where=lambda it: it["data"]["caused_by"]["id"] == event["id"])
     assert orders.rows("select 1 from orders where order_number = %s", event["data"]["order_number"]) == []
@@ -204,7 +226,8 @@ def test_too_many_at_a_time_are_turned_away_until_there_is_room(orders: Service)
         for connection in held:
             connection.sendall(head)
         event = order_placed()
-        turned_away = wait_for(lambda: (reply := post(orders, event)).status == 429 and reply, "a 429")
+        turned_away = wait_for(lambda: reply if (reply := post(orders, event)).status == 429 else None, "a 429")
+        assert turned_away is not None
         assert int(turned_away.headers["Retry-After"]) >= 1
     finally:
         for connection in held:
@@ -226,7 +249,12 @@ def test_over_amqp_a_sealed_order_is_taken_and_one_in_the_clear_too_where_that_i
 
 def test_over_amqp_what_is_no_event_is_answered_and_holds_up_nobody(orders: Service, scene: Scene, everybody: Ear) -> None:
     wrong_key, good = order_placed(), order_placed()
-    for routing_key, body in (("order_placed", b"\xff\x00"), ("", b"{}"), ("payment_replaced", wrong_key), ("order_placed", good)):
+    for routing_key, body in (
+        ("order_placed", b"\xff\x00"),
+        ("", b"{}"),
+        ("payment_replaced", wrong_key),
+        ("order_placed", good),
+    ):
         scene.wire.publish("storefront.events", routing_key, body)
     everybody.hear("order_accepted", good["data"]["order_number"])
     refusals = [it["data"] for it in everybody.all("event_refused")]
@@ -274,7 +302,9 @@ def test_a_box_for_the_wrong_service_or_under_an_unknown_key_is_refused(orders: 
     assert post(orders, event).codes == ["key_unknown"]
 
 
-def test_keys_are_shown_without_a_token_and_an_expired_one_is_not(orders: Service, scene: Scene, keys: dict[str, IntakeKey]) -> None:
+def test_keys_are_shown_without_a_token_and_an_expired_one_is_not(
+    orders: Service, scene: Scene, keys: dict[str, IntakeKey]
+) -> None:
     old = IntakeKey("shipping", "shipping-old")
     publish_key(scene, old, lasts=timedelta(seconds=-1))
     wait_for(lambda: orders.rows("select 1 from intake_keys where key_id = 'shipping-old'"), "the old key")
@@ -354,7 +384,7 @@ def test_an_order_goes_its_course_and_staff_see_where_it_stands(orders: Service,
     assert order(orders, number).json()["state"] == "accepted"
     for speaker, kind, data, state in COURSE:
         scene.wire.say(speaker, kind, {"shop": SHOP, "order_number": number, **data})
-        wait_for(lambda state=state: order(orders, number).json()["state"] == state, state)
+        wait_for(partial(stands, orders, number, state), state)
     shown = order(orders, number).json()
     assert set(shown["facts"]) == {"accepted", "order_completed", *(kind for _, kind, _, _ in COURSE)}
     assert shown["reasons"] == []
@@ -378,7 +408,9 @@ def test_facts_that_come_backwards_lead_to_the_same_end(orders: Service, scene: 
     ("reason", "state", "answered"),
     [("declined", "payment_declined", "payment_declined"), ("amount_mismatch", "cancelled", "order_cancelled")],
 )
-def test_a_payment_that_is_not_taken(reason: str, state: str, answered: str, orders: Service, scene: Scene, everybody: Ear) -> None:
+def test_a_payment_that_is_not_taken(
+    reason: str, state: str, answered: str, orders: Service, scene: Scene, everybody: Ear
+) -> None:
     event = order_placed()
     number = event["data"]["order_number"]
     post(orders, event)
@@ -408,3 +440,40 @@ def test_staff_need_their_token_and_an_order_that_there_is(orders: Service) -> N
     assert order(orders, "no%00such").status == 404
     assert order(orders, "no-such?source=a%00b").status == 404
     assert order(orders, "no-such?source=https://elsewhere.example").status == 404
+
+
+# ── what an operator asks, and the switch ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_operator_is_told_how_it_is(orders: Service) -> None:
+    event = order_placed()
+    assert post(orders, event).status == 202
+    assert (orders.ask("GET", "/health").status, orders.ask("GET", "/ready").status) == (200, 200)
+    metrics = orders.ask("GET", "/metrics")
+    assert metrics.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert b"brownpaper_messages_total" in metrics.body
+    assert event["data"]["order_number"].encode() not in metrics.body
+    assert orders.metric("brownpaper_messages_total", type="order_placed", ending="done") >= 1
+
+
+def test_where_it_is_switched_off_a_part_in_the_clear_over_amqp_is_refused_and_written_nowhere(
+    orders: Service, scene: Scene, everybody: Ear, keys: dict[str, IntakeKey]
+) -> None:
+    canary = Canary()
+    clear, boxes = order_placed(recipient=canary.recipient, contact=canary.contact), sealed(order_placed(), keys)
+    orders.stop()
+    orders.environment["ACCEPT_CLEAR_PARTS_OVER_AMQP"] = "false"
+    try:
+        orders.start()
+        for event in (clear, boxes):
+            scene.wire.publish("storefront.events", "order_placed", event)
+        everybody.hear("order_accepted", boxes["data"]["order_number"])
+        refusal = everybody.hear("event_refused", where=lambda it: it["data"]["caused_by"]["id"] == clear["id"])
+        assert {reason["code"] for reason in refusal["data"]["reasons"]} == {"part_in_clear"}
+        assert canary.in_text(scene.texts() + orders.log()) == []
+        again = {**clear, "id": "over-https"}
+        assert post(orders, again).status == 202
+    finally:
+        orders.stop()
+        orders.environment["ACCEPT_CLEAR_PARTS_OVER_AMQP"] = "true"
+        orders.start()

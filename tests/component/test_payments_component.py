@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -29,10 +28,10 @@ def everybody(scene: Scene) -> Ear:
 
 
 @pytest.fixture(scope="module")
-def payments(scene: Scene, paypal: Sandbox, twocheckout: Sandbox, everybody: Ear) -> Iterator[Service]:
+def payments(scene: Scene, paypal: Sandbox, twocheckout: Sandbox, everybody: Ear) -> Service:
     service = scene.service("payments", CALL_SECONDS="3", LEASE_SECONDS="5")
     service.start()
-    yield service
+    return service
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +88,9 @@ def booked(paypal: Sandbox, reference: str) -> dict[str, Any]:
     return {"authorised": payment.authorised, "captured": payment.captured}
 
 
-def test_what_the_buyer_approved_is_authorised_and_captured_once_with_the_label(purchase: Purchase, everybody: Ear, paypal: Sandbox) -> None:
+def test_what_the_buyer_approved_is_authorised_and_captured_once_with_the_label(
+    purchase: Purchase, everybody: Ear, paypal: Sandbox
+) -> None:
     reference = purchase.approve()
     for _ in range(2):
         purchase.entrust()
@@ -135,7 +136,9 @@ def test_a_reference_that_nobody_knows_is_declined(purchase: Purchase, everybody
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_an_answer_that_is_lost_after_its_effect_takes_nothing_twice(times: int, purchase: Purchase, everybody: Ear, paypal: Sandbox) -> None:
+def test_an_answer_that_is_lost_after_its_effect_takes_nothing_twice(
+    times: int, purchase: Purchase, everybody: Ear, paypal: Sandbox
+) -> None:
     reference = purchase.approve()
     paypal.lose("POST", f"/v2/checkout/orders/{reference}/authorize", times)
     purchase.entrust()
@@ -176,14 +179,20 @@ def spoilt_boxes(purchase: Purchase, key: dict[str, str]) -> dict[str, tuple[dic
         "for another order": (seal(purchase.canary.billing, key, bound_to="another"), "sealed_for_another"),
         "with a card number": (seal(card, key, bound_to=purchase.number), "card_number"),
         "without a postal code": (
-            seal({**purchase.canary.billing, "address": {"line1": "a", "city": "b", "country": "US"}}, key, bound_to=purchase.number),
+            seal(
+                {**purchase.canary.billing, "address": {"line1": "a", "city": "b", "country": "US"}},
+                key,
+                bound_to=purchase.number,
+            ),
             "postal_code_missing",
         ),
     }
 
 
 @pytest.mark.parametrize("what", ["for another order", "with a card number", "without a postal code"])
-def test_a_box_that_cannot_be_used_is_told_and_destroyed(what: str, purchase: Purchase, everybody: Ear, key: dict[str, str]) -> None:
+def test_a_box_that_cannot_be_used_is_told_and_destroyed(
+    what: str, purchase: Purchase, everybody: Ear, key: dict[str, str]
+) -> None:
     box, code = spoilt_boxes(purchase, key)[what]
     purchase.entrust("2checkout", box, "tok-1")
     refused = everybody.hear("part_refused", purchase.number)["data"]

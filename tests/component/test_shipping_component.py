@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -27,11 +26,11 @@ def everybody(scene: Scene) -> Ear:
 
 
 @pytest.fixture(scope="module")
-def shipping(scene: Scene, carrier: Sandbox, everybody: Ear) -> Iterator[Service]:
+def shipping(scene: Scene, carrier: Sandbox, everybody: Ear) -> Service:
     service = scene.service("shipping")
     service.start()
     carrier.control("webhook", {"url": webhook_url(service)}, method="PUT")
-    yield service
+    return service
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +127,7 @@ def test_a_parcel_goes_its_whole_way(parcel: Parcel, carrier: Sandbox, everybody
     assert (parcel.do("handed_over").status, parcel.do("handed_over").codes) == (409, ["shipment_labelled"])
     parcel.captured()
     item = wait_for(lambda: parcel.on_list("to_hand_over"), "the parcel on the dock")
+    assert item is not None
     assert (item["parcel"], item["tracking_number"]) == (parcel.parcel, tracking_number)
     assert parcel.do("handed_over").status == 200
     everybody.hear("shipment_dispatched", parcel.number)
@@ -150,7 +150,10 @@ def test_every_verb_may_be_said_again(parcel: Parcel, everybody: Ear, carrier: S
     assert [parcel.do("handed_over").status for _ in range(3)] == [200] * 3
     assert parcel.do("picked").status == 200
     parcel.shipping.settled()
-    counts = [len(everybody.all(kind, parcel.number)) for kind in ("pick_list_issued", "parcel_packed", "label_created", "shipment_dispatched")]
+    counts = [
+        len(everybody.all(kind, parcel.number))
+        for kind in ("pick_list_issued", "parcel_packed", "label_created", "shipment_dispatched")
+    ]
     assert counts == [1, 1, 1, 1]
     assert [it["external_shipment_id"] for it in carrier.books()["labels"].values()].count(parcel.parcel) == 1
 
@@ -203,13 +206,20 @@ def test_a_form_that_is_not_right_is_refused(path: str, body: object, status: in
     assert parcel.staff("POST", path, body).status == status
 
 
-@pytest.mark.parametrize("query", ["", "?state=nothing", "?state=to_pick&limit=0", "?state=to_pick&limit=1001", "?state=to_pick&limit=" + "9" * 5000])
+@pytest.mark.parametrize(
+    "query", ["", "?state=nothing", "?state=to_pick&limit=0", "?state=to_pick&limit=1001", "?state=to_pick&limit=" + "9" * 5000]
+)
 def test_a_work_list_that_there_is_not(query: str, parcel: Parcel) -> None:
     assert parcel.staff("GET", f"/work{query}").status == 422
 
 
 def test_staff_need_their_token(shipping: Service) -> None:
-    for method, path in (("GET", "/work?state=to_pick"), ("POST", "/picked"), ("GET", "/labels/x.pdf"), ("GET", "/pick_lists/x.pdf")):
+    for method, path in (
+        ("GET", "/work?state=to_pick"),
+        ("POST", "/picked"),
+        ("GET", "/labels/x.pdf"),
+        ("GET", "/pick_lists/x.pdf"),
+    ):
         assert shipping.ask(method, path).status == 401
         assert shipping.ask(method, path, token="wrong").status == 401
 
@@ -292,7 +302,15 @@ def spoilt_boxes(parcel: Parcel) -> dict[str, tuple[dict[str, str], str]]:
 
 
 @pytest.mark.parametrize(
-    "what", ["for another order", "with a card number", "of no JSON", "of nothing that a box is", "under an unknown key", "without an address"]
+    "what",
+    [
+        "for another order",
+        "with a card number",
+        "of no JSON",
+        "of nothing that a box is",
+        "under an unknown key",
+        "without an address",
+    ],
 )
 def test_a_box_that_cannot_be_used_is_told_and_destroyed(what: str, parcel: Parcel, everybody: Ear) -> None:
     box, code = spoilt_boxes(parcel)[what]

@@ -61,7 +61,9 @@ class Probe(Door):
                     raise TryLater("probe_later")
                 work.tell(captured)
             case "CALL" | "DIE":
-                work.store.recorder.intents.append(IntentRow(uuid4(), "capture_payment", event.about(), number, {"amount_minor": 100}))
+                work.store.recorder.intents.append(
+                    IntentRow(uuid4(), "capture_payment", event.about(), number, {"amount_minor": 100})
+                )
             case _:
                 work.tell(captured)
 

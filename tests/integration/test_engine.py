@@ -39,7 +39,14 @@ def ear(scene: Scene) -> Iterator[Ear]:
 
 
 def label(order_number: str, **more: object) -> dict[str, object]:
-    return {"shop": "https://shop.example", "order_number": order_number, "parcel": "p", "carrier": "c", "tracking_number": "t", **more}
+    return {
+        "shop": "https://shop.example",
+        "order_number": order_number,
+        "parcel": "p",
+        "carrier": "c",
+        "tracking_number": "t",
+        **more,
+    }
 
 
 def say_labels(scene: Scene, *numbers: str) -> None:
@@ -163,7 +170,9 @@ def test_a_text_that_the_database_cannot_keep_is_parked_and_kills_nobody(running
     assert running.program.pid == pid
 
 
-@pytest.mark.parametrize(("kind", "reason"), [("RAISE", "unexpected_RuntimeError"), ("PARK", "probe_parked"), ("REFUSE", "probe_refused")])
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("RAISE", "unexpected_RuntimeError"), ("PARK", "probe_parked"), ("REFUSE", "probe_refused")]
+)
 def test_a_handler_that_fails_is_undone_and_its_message_kept_sealed(
     kind: str, reason: str, running: Service, scene: Scene, ear: Ear
 ) -> None:
@@ -204,7 +213,9 @@ def test_an_event_that_finds_no_queue_stays_and_is_delivered_once_there_is_one(r
         try:
             say_labels(scene, number)
             wait_for(lambda: running.metric("brownpaper_published_total", ending="failed") > failed, "the broker to return it")
-            assert running.rows("select type, body::json -> 'data' ->> 'order_number' from outbox") == [("payment_captured", number)]
+            assert running.rows("select type, body::json -> 'data' ->> 'order_number' from outbox") == [
+                ("payment_captured", number)
+            ]
             wait_for(lambda: running.metric("brownpaper_published_total", ending="failed") > failed + 1, "a second try")
         finally:
             for queue in hearers:
@@ -236,7 +247,9 @@ def running_numbers(scene: Scene, wanted: list[str]) -> list[str]:
     return seen
 
 
-def test_the_database_is_killed_in_mid_run_and_nothing_is_lost(running: Service, scene: Scene, data_cluster: PrivateCluster) -> None:
+def test_the_database_is_killed_in_mid_run_and_nothing_is_lost(
+    running: Service, scene: Scene, data_cluster: PrivateCluster
+) -> None:
     numbers = [new_number("PLAIN") for _ in range(300)]
     say_labels(scene, *numbers[:150])
     data_cluster.kill()

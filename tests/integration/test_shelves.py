@@ -138,12 +138,17 @@ def test_what_a_failed_handler_saved_is_taken_back_and_its_neighbours_stand(data
 
 
 def test_an_exception_undoes_the_transaction_and_the_connection_serves_on(database: Database) -> None:
-    with pytest.raises(LookupError), database.begin() as connection:
-        pid = connection.info.backend_pid
-        connection.execute("insert into inbox values ('orders', '1', now())")
-        raise LookupError
+    def fail() -> None:
+        with database.begin() as connection:
+            seen.append(connection.info.backend_pid)
+            connection.execute("insert into inbox values ('orders', '1', now())")
+            raise LookupError
+
+    seen: list[int] = []
+    with pytest.raises(LookupError):
+        fail()
     with database.begin() as connection:
-        assert connection.info.backend_pid == pid
+        assert [connection.info.backend_pid] == seen
         assert connection.execute("select count(*) from inbox").fetchone() == (0,)
 
 

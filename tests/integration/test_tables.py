@@ -82,7 +82,9 @@ def test_of_two_concurrent_transactions_one_takes_a_claim(two: tuple[Connection,
 # ── outbox ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_outbox_rows_are_leased_when_their_lease_is_over_in_the_order_of_their_writing(two: tuple[Connection, Connection]) -> None:
+def test_outbox_rows_are_leased_when_their_lease_is_over_in_the_order_of_their_writing(
+    two: tuple[Connection, Connection],
+) -> None:
     one, other = two
     rows = [_outbox_row(number) for number in range(30)]
     tables.write_outbox(one, rows, AT, SOON)
@@ -147,11 +149,31 @@ def test_an_intent_put_off_comes_when_due_and_a_parked_one_never(two: tuple[Conn
     one, other = two
     put_off, parked = _intent("a"), _intent("b")
     tables.write_intents(one, [put_off, parked], AT, SOON)
-    tables.put_off_intent(one, put_off.id, LATER)
-    tables.park_intent(one, parked.id, "unexpected_KeyError")
+    tables.put_off_intent(one, put_off.id, SOON, LATER)
+    tables.park_intent(one, parked.id, SOON, "unexpected_KeyError")
     assert tables.lease_intents(other, LATER, SOON, 10) == []
     assert [row.id for row in tables.lease_intents(other, LATER + timedelta(seconds=1), SOON, 10)] == [put_off.id]
     assert one.execute("select parked from intents where id = %s", (parked.id,)).fetchone() == ("unexpected_KeyError",)
+
+
+def test_who_has_lost_its_lease_neither_puts_off_nor_parks(two: tuple[Connection, Connection]) -> None:
+    one, other = two
+    intent = _intent()
+    tables.write_intents(one, [intent], AT, SOON)
+    end = LATER + timedelta(seconds=45)
+    assert [row.id for row in tables.lease_intents(other, LATER, end, 10)] == [intent.id]
+    tables.put_off_intent(one, intent.id, SOON, AT)
+    tables.park_intent(one, intent.id, SOON, "too_late")
+    assert one.execute("select leased_until, parked from intents").fetchall() == [(end, None)]
+    tables.park_intent(other, intent.id, end, "in_time")
+    assert one.execute("select leased_until, parked from intents").fetchall() == [(end, "in_time")]
+
+
+def test_what_a_process_has_in_hand_it_does_not_lease_again(two: tuple[Connection, Connection]) -> None:
+    one, other = two
+    in_hand, lost = _intent("a"), _intent("b")
+    tables.write_intents(one, [in_hand, lost], AT, SOON)
+    assert [row.id for row in tables.lease_intents(other, LATER, LATER, 10, [in_hand.id])] == [lost.id]
 
 
 def test_of_two_who_settle_an_intent_the_second_finds_it_settled(two: tuple[Connection, Connection]) -> None:

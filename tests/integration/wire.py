@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -58,9 +58,7 @@ class Ear:
 
     def all(self, kind: str, order_number: str | None = None) -> list[Event]:
         """What of this type (and this order) has been heard by now."""
-        return [
-            it for it in self.listen() if it["type"] == kind and order_number in (None, it["data"].get("order_number"))
-        ]
+        return [it for it in self.listen() if it["type"] == kind and order_number in (None, it["data"].get("order_number"))]
 
     def hear(
         self,
@@ -104,7 +102,7 @@ class Wire:
     def publish_all(
         self,
         exchange: str,
-        messages: list[tuple[str, bytes | Mapping[str, Any]]],
+        messages: Sequence[tuple[str, bytes | Mapping[str, Any]]],
         *,
         content_type: str | None = CLOUD_EVENT,
     ) -> None:

@@ -27,9 +27,9 @@ from services.payments.gateway.paypal_answers import (
     read,
     verdict,
 )
-from shared.contracts.errors import Parked, TryLater
+from shared.contracts.errors import Parked, TryLater, Unanswered
 from shared.contracts.values import Money
-from shared.http_client import Answer, HttpClient, Unanswered
+from shared.http_client import Answer, HttpClient
 
 _ID = re.compile(r"[A-Z0-9]{1,36}", re.ASCII)
 _EXPECTED = frozenset({200, 201, 400, 401, 403, 404, 409, 422})
@@ -56,6 +56,9 @@ _CAPTURE_FAILURES = {
 }
 
 
+NO_TOKEN_SECONDS = 3.0  # for so long nobody asks for a token again after a failure
+
+
 class PayPal:
     """The payment provider `paypal`. Safe to share between greenthreads; `http` is PayPal's API host."""
 
@@ -65,7 +68,7 @@ class PayPal:
         self._http = http
         self._basic = "Basic " + b64encode(f"{client_id}:{client_secret}".encode()).decode("ascii")
         self._clock = clock
-        self._token, self._renew_at = "", 0.0
+        self._token, self._renew_at, self._no_token_until = "", 0.0, float("-inf")
         self._renewing = threading.Lock()
 
     def authorise(self, ask: AuthorisePayment, *, in_doubt: bool) -> Authorised | Declined:  # noqa: ARG002 - it looks first anyway
@@ -203,7 +206,13 @@ class PayPal:
             return self._token
         with self._renewing:
             if self._token == refused or self._clock() >= self._renew_at:
-                self._token, self._renew_at = self._new_token()
+                if self._clock() < self._no_token_until:
+                    raise TryLater("token_unavailable")  # the one before us waited for it in vain, just now
+                try:
+                    self._token, self._renew_at = self._new_token()
+                except TryLater:
+                    self._no_token_until = self._clock() + NO_TOKEN_SECONDS
+                    raise
             return self._token
 
     def _new_token(self) -> tuple[str, float]:

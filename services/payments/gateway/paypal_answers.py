@@ -7,9 +7,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from services.payments.gateway import Authorised, Captured, CaptureFailed, CapturePayment, Declined
-from shared.contracts.errors import Parked
+from shared.contracts.errors import Parked, Unanswered
 from shared.contracts.values import Money
-from shared.http_client import Answer, Unanswered
+from shared.http_client import Answer
 
 # PayPal takes no decimals in these, whatever ISO 4217 says of the first and the last.
 _WITHOUT_DECIMALS = frozenset({"HUF", "JPY", "TWD"})

@@ -19,9 +19,9 @@ from typing import Any
 import orjson
 
 from services.payments.gateway import Authorised, AuthorisePayment, Billing, Captured, CaptureFailed, CapturePayment, Declined
-from shared.contracts.errors import Parked, TryLater
+from shared.contracts.errors import Parked, TryLater, Unanswered
 from shared.contracts.values import Money
-from shared.http_client import Answer, HttpClient, Unanswered
+from shared.http_client import Answer, HttpClient
 
 _REF_NO = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}", re.ASCII)

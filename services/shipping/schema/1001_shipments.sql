@@ -13,12 +13,15 @@ create table shipments (
     package          jsonb,
     label_id         text,
     carrier          text,
-    tracking_number  text unique,
+    tracking_number  text,
     tracking_url     text,
     reason           text,
     facts            jsonb       not null,
     primary key (shop, order_number)
 );
+
+-- Carriers use tracking numbers again after a while, so they are not unique.
+create index shipments_tracking_number on shipments (tracking_number) where tracking_number is not null;
 
 -- What waits for staff: finished shipments are not in it, so it stays small.
 create index shipments_work on shipments (state, placed_at) where state in ('to_pick', 'to_pack', 'to_hand_over');

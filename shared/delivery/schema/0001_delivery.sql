@@ -7,7 +7,6 @@ create table inbox (
     received_at timestamptz not null,
     primary key (source, id)
 );
-create index inbox_received_at on inbox (received_at);
 
 -- Events committed with the state they tell of, until the broker has confirmed them.
 -- leased_until: until then the process that wrote the row is publishing it; afterwards anybody may.

@@ -18,8 +18,8 @@ from services.payments.gateway import Authorised, AuthorisePayment, Captured, Ca
 from services.payments.gateway.paypal import PayPal
 from services.payments.gateway.twocheckout import TwoCheckout, TwoCheckoutAccount
 from services.shipping.gateway import BuyLabel, Label, Sender, ShipEngine
-from shared.contracts.errors import TryLater
-from shared.http_client import HttpClient, Unanswered
+from shared.contracts.errors import TryLater, Unanswered
+from shared.http_client import HttpClient
 
 ROOT = Path(__file__).parents[3]
 SHOP = "https://shop.example"

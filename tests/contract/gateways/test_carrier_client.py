@@ -10,8 +10,7 @@ import jsonschema
 import pytest
 
 from services.shipping.gateway import BuyLabel, Label, LabelRefused, Sender, ShipEngine
-from shared.contracts.errors import Parked, TryLater
-from shared.http_client import Unanswered
+from shared.contracts.errors import Parked, TryLater, Unanswered
 
 PDF = b"%PDF-1.4 label"
 BUY, FIND = "POST /v1/labels", "GET /v1/labels/external_shipment_id/parcel-1"

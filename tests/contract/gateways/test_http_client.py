@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from shared.contracts.errors import Parked, TryLater
-from shared.http_client import HttpClient, Unanswered
+from shared.contracts.errors import Parked, TryLater, Unanswered
+from shared.http_client import HttpClient
 
 DO, LOOK = "POST /things", "GET /things"
 

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from services.notifications.gateway import Mailbox, MailRefused
-from shared.contracts.errors import TryLater
-from shared.http_client import Unanswered
+from shared.contracts.errors import TryLater, Unanswered
 
 FROM, TO = "shop@shop.example", "ana@example.com"
 MAIL = b"Subject: x\r\n\r\nHello\r\n"
@@ -159,7 +158,7 @@ def test_an_address_that_would_end_its_command(server: Server, mailbox: Any, add
         (".", "lost", Unanswered, "connection_lost"),
     ],
 )
-def test_refusals_and_the_next_mail(  # noqa: PLR0917
+def test_refusals_and_the_next_mail(
     server: Server, mailbox: Any, word: str, reply: str, error: Any, code: str
 ) -> None:
     client = mailbox()

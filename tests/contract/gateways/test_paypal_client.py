@@ -8,8 +8,7 @@ import pytest
 
 from services.payments.gateway import Authorised, AuthorisePayment, Captured, CaptureFailed, CapturePayment, Declined
 from services.payments.gateway.paypal import PayPal
-from shared.contracts.errors import Parked, TryLater
-from shared.http_client import Unanswered
+from shared.contracts.errors import Parked, TryLater, Unanswered
 
 ORDER = "5O190127TN364715T"
 HOLD = "0VF52814937998046"
@@ -139,7 +138,7 @@ def test_an_order_authorised_in_the_meantime_is_read_again(paypal: PayPal, stub:
         (422, "DUPLICATE_INVOICE_ID", Parked, "paypal_duplicate_invoice_id"),
     ],
 )
-def test_what_is_no_decline_waits_or_is_parked(  # noqa: PLR0917
+def test_what_is_no_decline_waits_or_is_parked(
     paypal: PayPal, stub: Any, status: int, issue: str, error: Any, code: str
 ) -> None:
     stub.on(GET_ORDER, (200, order()))

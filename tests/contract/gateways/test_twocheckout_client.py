@@ -13,8 +13,7 @@ import pytest
 
 from services.payments.gateway import Authorised, AuthorisePayment, Captured, CaptureFailed, CapturePayment, Declined
 from services.payments.gateway.twocheckout import TwoCheckout, TwoCheckoutAccount, length_prefixed, sign
-from shared.contracts.errors import Parked, TryLater
-from shared.http_client import Unanswered
+from shared.contracts.errors import Parked, TryLater, Unanswered
 
 SPECS = Path(__file__).parents[4] / "shared" / "data" / "provider-specs" / "2checkout"
 ORDERS = "/rest/6.0/orders/"

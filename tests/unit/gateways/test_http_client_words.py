@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.http_client import Answer, HttpClient, Unanswered, retry_after_seconds
+from shared.contracts.errors import Unanswered
+from shared.http_client import Answer, HttpClient, retry_after_seconds
 
 
 @pytest.mark.parametrize(

@@ -72,9 +72,12 @@ def test_a_library_s_words_are_not_written(lines: Lines, name: str, level: int) 
 
 
 @pytest.mark.parametrize("name", ["brownpaper.delivery", "urllib3"])
-def test_an_error_s_text_is_not_written_only_its_class_and_its_places(lines: Lines, name: str) -> None:
+def test_an_error_s_text_is_not_written_only_its_class_and_its_places(
+    lines: Lines, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     logger = logging.getLogger(name)
-    logger.setLevel(logging.DEBUG)
+    monkeypatch.setattr(logger, "level", logging.DEBUG)
+    monkeypatch.setattr(logger, "_cache", {})
     try:
         failing()
     except LibraryError:

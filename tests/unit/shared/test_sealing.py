@@ -103,9 +103,9 @@ class KeyTable:
                 assert self.is_locked, "two processes would make two keys"
                 self.rows.append(parameters)
                 return Answer()
-        if "private_sealed" in statement:
+        if "where key_id" in statement:
             return Answer(next(((row[2],) for row in self.rows if row[0] == parameters[0]), None))
-        lasting = [(row[0], row[1], row[4]) for row in self.rows if row[4] > parameters[0]]
+        lasting = [(row[0], row[1], row[4], row[2]) for row in self.rows if row[4] > parameters[0]]
         return Answer(max(lasting, key=lambda row: row[2]) if lasting else None)
 
 
