@@ -82,9 +82,30 @@ def _memory(process: psutil.Process) -> float:
 def order_data(number: str) -> dict[str, Any]:
     """An order of three lines; its buyer is invented."""
     lines = [
-        {"line": 1, "sku": "BND-ELV-007", "title": "Leaf-vine band, size 9", "department": "Elvish", "quantity": 1, "unit_price": "129.00"},
-        {"line": 2, "sku": "PLR-0042", "title": "Chain-nose pliers", "department": "Pliers & Cutters", "quantity": 2, "unit_price": "18.50"},
-        {"line": 3, "sku": "CLS-0007", "title": "Lobster clasp, 12 mm", "department": "Clasps", "quantity": 5, "unit_price": "2.00"},
+        {
+            "line": 1,
+            "sku": "BND-ELV-007",
+            "title": "Leaf-vine band, size 9",
+            "department": "Elvish",
+            "quantity": 1,
+            "unit_price": "129.00",
+        },
+        {
+            "line": 2,
+            "sku": "PLR-0042",
+            "title": "Chain-nose pliers",
+            "department": "Pliers & Cutters",
+            "quantity": 2,
+            "unit_price": "18.50",
+        },
+        {
+            "line": 3,
+            "sku": "CLS-0007",
+            "title": "Lobster clasp, 12 mm",
+            "department": "Clasps",
+            "quantity": 5,
+            "unit_price": "2.00",
+        },
     ]
     address = {"line1": "12 Bench Street", "city": "Denver", "region": "CO", "postal_code": "80202", "country": "US"}
     return {
@@ -158,7 +179,11 @@ def batches(env: Mapping[str, str]) -> dict[str, tuple[float, float]]:
     told = {}
     for service in ("orders", "payments", "shipping", "notifications"):
         text = requests.get(env[f"{service.upper()}_HTTP_URL"] + "/metrics", timeout=10).text
-        values = {line.split("{")[0]: float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith("brownpaper_batch_size_")}
+        values = {
+            line.split("{")[0]: float(line.rsplit(" ", 1)[1])
+            for line in text.splitlines()
+            if line.startswith("brownpaper_batch_size_")
+        }
         told[service] = (values.get("brownpaper_batch_size_sum", 0.0), values.get("brownpaper_batch_size_count", 0.0))
     return told
 
@@ -191,15 +216,18 @@ def main() -> None:
     parser.add_argument("--warm-up", type=int, default=200)
     parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="brownpaper-bench-") as folder, Stack(Path(folder) / "s", fresh=True, sandbox_arguments=CALM) as stack:
-        stack.up(print)
-        measure(stack, options.warm_up, "w")
-        measured = measure(stack, options.orders, "m")
+    with tempfile.TemporaryDirectory(prefix="brownpaper-bench-") as folder:
+        with Stack(Path(folder) / "stack", fresh=True, sandbox_arguments=CALM) as stack:
+            stack.up(print)
+            measure(stack, options.warm_up, "w")
+            measured = measure(stack, options.orders, "m")
         stack.remove()
     print(f"{measured.orders_per_second} orders per second ({measured.orders} in {measured.seconds} s)")
     for name, ms in measured.cpu_ms_per_order.items():
         batch = measured.batch_mean.get(name)
-        print(f"  {name:14} {ms:6.2f} ms per order   {measured.memory_mib[name]:7.1f} MiB" + (f"   batch {batch}" if batch else ""))
+        print(
+            f"  {name:14} {ms:6.2f} ms per order   {measured.memory_mib[name]:7.1f} MiB" + (f"   batch {batch}" if batch else "")
+        )
     print(f"  {'in all':14} {measured.cpu_ms_per_order_in_all:6.2f} ms per order")
     if options.json:
         options.json.write_text(json.dumps(asdict(measured), indent=1))

@@ -160,7 +160,6 @@ _WITH_DOCSTRING = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Modu
 _SELF_EVIDENT_BASES = {"StrEnum", "IntEnum", "Enum", "NamedTuple", "Protocol", "OrderEvent", "Event", "Word", "Exception"}
 
 
-
 def public(path: Path) -> Iterator[_Documented]:
     """The module's public classes and functions; what its classes hold is told by their own."""
     for node in tree(path).body:

@@ -115,7 +115,9 @@ def test_a_paper_behind_a_link_is_fetched_from_the_carrier_alone(carrier: ShipEn
     assert (without_paper.tracking_number, without_paper.pdf) == (LABEL.tracking_number, b"")
 
 
-@pytest.mark.parametrize("paper", [{"pdf": "data:application/pdf;base64,!"}, {"pdf": "data:application/pdf;base64,aGVsbG8="}, {}, None])
+@pytest.mark.parametrize(
+    "paper", [{"pdf": "data:application/pdf;base64,!"}, {"pdf": "data:application/pdf;base64,aGVsbG8="}, {}, None]
+)
 def test_a_label_without_a_readable_paper_is_bought_all_the_same(carrier: ShipEngine, stub: Any, paper: Any) -> None:
     stub.on(BUY, (200, bought(label_download=paper)))
     label = carrier.buy_label(ask(), in_doubt=False)

@@ -158,9 +158,7 @@ def test_an_address_that_would_end_its_command(server: Server, mailbox: Any, add
         (".", "lost", Unanswered, "connection_lost"),
     ],
 )
-def test_refusals_and_the_next_mail(
-    server: Server, mailbox: Any, word: str, reply: str, error: Any, code: str
-) -> None:
+def test_refusals_and_the_next_mail(server: Server, mailbox: Any, word: str, reply: str, error: Any, code: str) -> None:
     client = mailbox()
     server.replies[word] = [reply]
     with pytest.raises(error) as raised:

@@ -138,9 +138,7 @@ def test_an_order_authorised_in_the_meantime_is_read_again(paypal: PayPal, stub:
         (422, "DUPLICATE_INVOICE_ID", Parked, "paypal_duplicate_invoice_id"),
     ],
 )
-def test_what_is_no_decline_waits_or_is_parked(
-    paypal: PayPal, stub: Any, status: int, issue: str, error: Any, code: str
-) -> None:
+def test_what_is_no_decline_waits_or_is_parked(paypal: PayPal, stub: Any, status: int, issue: str, error: Any, code: str) -> None:
     stub.on(GET_ORDER, (200, order()))
     stub.on(AUTHORIZE, (status, fault(issue)))
     with pytest.raises(error) as raised:
