@@ -64,7 +64,7 @@ def status(folder: Folder = _FOLDER) -> None:
 def clean() -> None:
     """End what runs in this clone's .run and .demo, and remove both with their data."""
     for name in (".run", ".demo"):
-        Stack(ROOT / name, environ={}).remove()
+        Stack(ROOT / name).remove()
 
 
 def _end(error: StartError) -> NoReturn:

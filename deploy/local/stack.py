@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+import amqp.exceptions
+
 from deploy.local import databases, servers, unprivileged
 from deploy.local.configuration import SANDBOXES, SERVICES, Configuration, Sandbox
 from deploy.local.containers import ComposeServers
@@ -139,7 +141,13 @@ class Stack:
         # Imported here: it belongs to the services' plumbing, and `down` must work without it.
         from shared.delivery import topology  # noqa: PLC0415
 
-        topology.declare(found.admin_uri)
+        try:
+            topology.declare(found.admin_uri)
+        except amqp.exceptions.PreconditionFailed:
+            raise StartError(
+                "The broker holds queues of another release, and RabbitMQ cannot change a queue that exists. Where their messages do not "
+                "matter, `make clean` removes them; else let the release that made them finish its work first."
+            ) from None
         environments = self._configure(found, configuration, passwords, urls, progress)
         before = self._environments()
         write_private(self.folder / "services.json", json.dumps(environments, indent=1))

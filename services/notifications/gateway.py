@@ -14,6 +14,7 @@ import re
 import smtplib
 import ssl
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
@@ -154,7 +155,7 @@ class Mailbox:
                 smtp.starttls(context=tls)
                 smtp.ehlo()
             if self._user:
-                smtp.login(self._user, self._password)
+                self._log_in(smtp)
         except ssl.SSLCertVerificationError:
             failed = TryLater("party_untrusted", after_seconds=_REVIEW_SECONDS)
         except smtplib.SMTPAuthenticationError:
@@ -170,6 +171,16 @@ class Mailbox:
             smtp.close()
         log.info("no session with %s: %s", self._host, failed.code)
         raise failed
+
+    def _log_in(self, smtp: smtplib.SMTP) -> None:
+        """With PLAIN in UTF-8 (RFC 4616) where it is offered, for smtplib knows credentials in ASCII only; else as smtplib can."""
+        if "PLAIN" not in smtp.esmtp_features.get("auth", "").upper().split():
+            smtp.login(self._user, self._password)
+            return
+        secret = b64encode(f"\0{self._user}\0{self._password}".encode()).decode("ascii")
+        code, reply = smtp.docmd("AUTH", f"PLAIN {secret}")
+        if code not in (235, 503):  # 503: we are logged in already
+            raise smtplib.SMTPAuthenticationError(code, reply)
 
     def _hand_over(self, session: _Session, sender: str, recipient: str, content: bytes, *, smtputf8: bool) -> None:
         smtp = session.smtp

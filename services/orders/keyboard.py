@@ -41,7 +41,7 @@ class KeyBoard:
         return self._expiries
 
     def current(self, at: datetime) -> list[IntakeKey]:
-        """The key of each service to seal to: the one that lasts longest."""
+        """The key of each service to seal to: the one that it announced last."""
         self._refresh(at)
         newest: dict[str, IntakeKey] = {}
         for key in self._keys:

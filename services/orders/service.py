@@ -198,7 +198,7 @@ class OrdersService(Door):
 
     @hears(IntakeKeyPublished)
     def intake_key_published(self, event: IntakeKeyPublished, work: Unit) -> None:
-        work.store.keep_intake_key(IntakeKey(event.service, event.key_id, event.public_key, event.expires_at))
+        work.store.keep_intake_key(IntakeKey(event.service, event.key_id, event.public_key, event.expires_at), work.at)
         self.keys.forget()
 
     # ── staff ────────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -101,14 +101,14 @@ class OrdersStore(Store):
     def tell(self, event: Event) -> None:
         self.recorder.tell(event)
 
-    def keep_intake_key(self, key: IntakeKey) -> None:
-        """A service's public key; rare, so written at once."""
+    def keep_intake_key(self, key: IntakeKey, at: datetime) -> None:
+        """A service's public key, announced for the first time or again; rare, so written at once."""
         self.connection.execute(
             """
-            insert into intake_keys (service, key_id, public_key, expires_at) values (%s, %s, %s, %s)
-            on conflict (service, key_id) do nothing
+            insert into intake_keys (service, key_id, public_key, expires_at, announced_at) values (%s, %s, %s, %s, %s)
+            on conflict (service, key_id) do update set announced_at = excluded.announced_at
             """,
-            (key.service, key.key_id, key.public_key, key.expires_at),
+            (key.service, key.key_id, key.public_key, key.expires_at, at),
         )
 
 
@@ -119,10 +119,10 @@ class OrdersReads:
         self._database = database
 
     def intake_keys(self, at: datetime) -> list[IntakeKey]:
-        """The services' keys that have not expired, the newest of each service first."""
+        """The services' keys that have not expired, the last announced of each service first."""
         with self._database.begin() as connection:
             rows = connection.execute(
-                "select service, key_id, public_key, expires_at from intake_keys where expires_at > %s order by service, expires_at desc",
+                "select service, key_id, public_key, expires_at from intake_keys where expires_at > %s order by service, announced_at desc",
                 (at,),
             )
             return [IntakeKey(*row) for row in rows]

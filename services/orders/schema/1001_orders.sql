@@ -25,9 +25,10 @@ create table answers (
 
 -- The services' public sealing keys, for GET /keys and for sealing at the door.
 create table intake_keys (
-    service    text        not null,
-    key_id     text        not null,
-    public_key text        not null,
-    expires_at timestamptz not null,
+    service      text        not null,
+    key_id       text        not null,
+    public_key   text        not null,
+    expires_at   timestamptz not null,
+    announced_at timestamptz not null,
     primary key (service, key_id)
 );
