@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Self
 
 from pydantic import Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.contracts.errors import BrownPaperError
 from shared.delivery.ladder import DEFAULT_RUNGS_SECONDS
+from shared.setting_kinds import WANTED, AmqpUri, ListeningAddress, LogLevel, PostgresUrl, ReadableFile
 
 
 class SettingsInvalid(BrownPaperError):
@@ -27,21 +29,24 @@ class Settings(BaseSettings):
             return cls()
         except ValidationError as error:
             faults = error.errors(include_url=False, include_input=False, include_context=False)
-            lines = [f"  {'.'.join(str(step) for step in fault['loc']).upper()}: {_saying(fault['type'])}" for fault in faults]
+            lines = [f"  {str(fault['loc'][0]).upper() if fault['loc'] else 'settings'}: {_saying(fault)}" for fault in faults]
             raise SettingsInvalid("settings to mend:\n" + "\n".join(sorted(lines))) from None
 
 
-def _saying(kind: str) -> str:
-    return "is missing" if kind == "missing" else f"is not right ({kind})"
+def _saying(fault: ErrorDetails) -> str:
+    if fault["type"] == "missing":
+        return "is missing"
+    # Messages of our own kinds hold no value; pydantic's may.
+    return fault["msg"] if fault["type"] == WANTED else f"is not right ({fault['type']})"
 
 
 class DeliverySettings(Settings):
     """What every service needs: where broker and database are, where it listens, and how its engine works."""
 
-    amqp_uri: str
-    database_url: str
-    http_address: str = "127.0.0.1:8000"
-    log_level: str = "INFO"
+    amqp_uri: AmqpUri
+    database_url: PostgresUrl
+    http_address: ListeningAddress = "127.0.0.1:8000"
+    log_level: LogLevel = "INFO"
     batch_size: int = Field(default=100, ge=1, le=1000)
     prefetch: int = Field(default=300, ge=1)
     linger_seconds: float = Field(default=0.004, ge=0)
@@ -67,21 +72,5 @@ class DeliverySettings(Settings):
 class KeyringSettings(Settings):
     """Where a service that opens parts keeps its keys."""
 
-    keyring_database_url: str
-    keyring_master_key_file: str
-
-
-T = TypeVar("T")
-
-
-def names(value: object) -> object:
-    """A comma-separated list as a frozen set."""
-    return frozenset(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
-
-
-def mapping(value: object) -> object:
-    """`a=b,c=d` as a dict; a bare `a` maps to itself."""
-    if not isinstance(value, str):
-        return value
-    pairs = (pair.partition("=") for pair in value.split(",") if pair.strip())
-    return {key.strip(): (word.strip() or key.strip()) for key, _, word in pairs}
+    keyring_database_url: PostgresUrl
+    keyring_master_key_file: ReadableFile

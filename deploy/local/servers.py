@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
+import amqp.exceptions
+import kombu
+import kombu.exceptions
+
 from deploy.local import broker, databases, definitions, packages, postgres
 from deploy.local.broker import PrivateBroker
 from deploy.local.containers import ComposeServers, engine_answers
@@ -77,11 +81,12 @@ def bring(
     say: Callable[[str], None],
     *,
     dies_with_parent: bool = False,
+    is_running: bool = False,
 ) -> Servers:
     """Find or start what is missing and give it, answering. `passwords` holds one for each of `definitions.USERS`.
 
-    Safe to repeat: what runs already in this folder is taken as it is. Raises NoServersError where no way leads there, and
-    StartError where a server does not come up.
+    `is_running` says that services of this very folder are at work already. Safe to repeat: what runs already in this folder is taken as
+    it is. Raises NoServersError where no way leads there, and StartError where a server does not come up.
     """
     given_broker, given_data = environ.get(GIVEN_AMQP), environ.get(GIVEN_DATA)
     ours = [*([] if given_broker else ["broker"]), *([] if given_data else ["data"])]
@@ -89,7 +94,7 @@ def bring(
         ours.append("keyring")
     servers = Servers("", "", "", own_users=True)
     if given_broker:
-        _use_given_broker(servers, given_broker, environ.get(GIVEN_API), passwords, say)
+        _use_given_broker(servers, given_broker, environ.get(GIVEN_API), passwords, say, is_ours=is_running)
     if given_data:
         servers.data_admin_url, servers.origins["databases"] = given_data, "given"
         say("Databases: the server that was given.")
@@ -102,6 +107,33 @@ def bring(
         else:
             _start_containers(servers, folder, ours, passwords, say)
     return servers
+
+
+def queues_are_in_use(uri: str) -> bool:
+    """Whether somebody consumes our queues on this broker. Raises StartError where it does not answer."""
+    try:
+        with kombu.Connection(uri, connect_timeout=5) as connection:
+            connection.ensure_connection(max_retries=2)
+            for service in ("orders", "payments", "shipping", "notifications"):
+                try:
+                    if connection.channel().queue_declare(f"{service}.events", passive=True).consumer_count:
+                        return True
+                except amqp.exceptions.NotFound:
+                    continue
+    except (OSError, kombu.exceptions.OperationalError, amqp.exceptions.AMQPError):
+        raise StartError("The broker that was given does not answer, or refuses its credentials.") from None
+    return False
+
+
+def remove_queues(uri: str) -> None:
+    """Remove our queues and what is in them from a broker that was given; its exchanges and users stay. Safe to repeat."""
+    from shared.delivery import topology  # noqa: PLC0415 - `down` must work without the services' plumbing
+
+    if queues_are_in_use(uri):
+        return
+    with kombu.Connection(uri, connect_timeout=5) as connection:
+        for queue in topology.QUEUES:
+            connection.default_channel.queue_delete(queue.name)
 
 
 def private(folder: Path) -> tuple[PrivateBroker, PrivateCluster, PrivateCluster]:
@@ -131,9 +163,14 @@ def apply_definitions(api_url: str, document: definitions.Definitions) -> None:
 
 
 def _use_given_broker(
-    servers: Servers, uri: str, api_url: str | None, passwords: Mapping[str, str], say: Callable[[str], None]
+    servers: Servers, uri: str, api_url: str | None, passwords: Mapping[str, str], say: Callable[[str], None], *, is_ours: bool
 ) -> None:
     servers.admin_uri, servers.origins["broker"] = uri, "given"
+    if not is_ours and queues_are_in_use(uri):
+        raise StartError(
+            "The broker that was given has a stack at work in this virtual host, and two in one would hear each other's events: "
+            "end that one, or give this one a virtual host of its own (amqp://…/another)."
+        )
     if api_url:
         virtual_host = unquote(urlsplit(uri).path[1:]) or "/"
         apply_definitions(api_url, definitions.services(passwords, virtual_host))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import http.client
 import json
 import os
@@ -103,6 +104,8 @@ class Stack:
             if admin_url:
                 for name in names:
                     databases.drop(admin_url, self._database(name))
+        if given_broker := self._environ.get(servers.GIVEN_AMQP):
+            servers.remove_queues(given_broker)
         for name in ("broker", "data", "keyring"):
             unprivileged.remove(self.folder / name)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -134,7 +137,14 @@ class Stack:
     def _up(self, progress: Callable[[str], None]) -> None:
         configuration = Configuration(self.folder, self._environ)
         passwords = {user: configuration.password(f"broker user {user}") for user in USERS}
-        found = servers.bring(self.folder, passwords, self._environ, progress, dies_with_parent=self._fresh)
+        found = servers.bring(
+            self.folder,
+            passwords,
+            self._environ,
+            progress,
+            dies_with_parent=self._fresh,
+            is_running=any(self._program(service).pid for service in SERVICES),
+        )
         progress("Databases: one for each service, and their tables.")
         urls = self._databases(found, configuration)
         progress("Topology: exchanges, queues and bindings.")
@@ -216,9 +226,9 @@ class Stack:
         return urls
 
     def _database(self, name: str) -> str:
-        # The demo and a running stack may share a server that was given.
-        stack = re.sub("[^a-z0-9]+", "_", self.folder.name.lower()).strip("_")[:24]
-        return f"brownpaper_{stack}_{name}"
+        # The demo and a running stack, and several clones, may share a server that was given.
+        stack = re.sub("[^a-z0-9]+", "_", self.folder.name.lower()).strip("_")[:16]
+        return f"brownpaper_{stack}_{hashlib.sha256(str(self.folder).encode()).hexdigest()[:6]}_{name}"
 
     def _sandbox(self, sandbox: Sandbox, configuration: Configuration, progress: Callable[[str], None]) -> None:
         """Start the stand-in of an outside party unless its address is given, and note its addresses."""

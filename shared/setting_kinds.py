@@ -1,0 +1,115 @@
+"""Kinds of settings that refuse what is none of them, each with a sentence that says what is wanted and never what was given."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from email.utils import parseaddr
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from psycopg import conninfo
+from psycopg import errors as psycopg_errors
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_core import PydanticCustomError
+from pydantic_settings import NoDecode
+
+from shared.contracts.storefront.grammars import COUNTRIES
+
+WANTED = "wanted"  # the type of an error whose message may be shown
+
+
+def _kind(wanted: str, is_one: Callable[[str], object]) -> AfterValidator:
+    def check(value: Any) -> Any:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        try:
+            fits = is_one(text)
+        except ValueError:
+            fits = False
+        if not fits:
+            raise PydanticCustomError(WANTED, wanted)
+        return value
+
+    return AfterValidator(check)
+
+
+def _has_address(text: str, schemes: tuple[str, ...], *, may_have_path: bool = True) -> bool:
+    parts = urlsplit(text)
+    _ = parts.port  # raises ValueError where it is no number, as after an unescaped slash in a password
+    return parts.scheme in schemes and bool(parts.hostname) and (may_have_path or parts.path in ("", "/"))
+
+
+def _is_postgres(text: str) -> bool:
+    try:
+        return text.startswith(("postgresql://", "postgres://")) and bool(conninfo.conninfo_to_dict(text))
+    except psycopg_errors.Error:
+        return False
+
+
+def _is_listening_address(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isdecimal() and 0 < int(port) < 65536
+
+
+def _is_party(text: str) -> bool:
+    parts = urlsplit(text)
+    return _has_address(text, ("http", "https")) and not (parts.query or parts.fragment or parts.username)
+
+
+AmqpUri = Annotated[
+    str, _kind("wanted: amqp://user:password@host:5672/vhost, or amqps://", lambda t: _has_address(t, ("amqp", "amqps")))
+]
+PostgresUrl = Annotated[str, _kind("wanted: postgresql://user:password@host:5432/database", _is_postgres)]
+PartyUrl = Annotated[str, _kind("wanted: https://host[:port][/path] without credentials, query or fragment", _is_party)]
+SmtpUrl = Annotated[
+    SecretStr,
+    _kind(
+        "wanted: smtp://, smtps:// or smtp+starttls://[user:password@]host[:port], credentials percent-encoded",
+        lambda t: _has_address(t, ("smtp", "smtps", "smtp+starttls"), may_have_path=False),
+    ),
+]
+ListeningAddress = Annotated[str, _kind("wanted: host:port, e.g. 127.0.0.1:8001", _is_listening_address)]
+LogLevel = Annotated[
+    str, _kind("wanted: DEBUG, INFO, WARNING or ERROR", lambda t: t in logging.getLevelNamesMapping() and t != "NOTSET")
+]
+Text = Annotated[str, _kind("must not be empty", lambda t: t.strip())]
+Secret = Annotated[SecretStr, _kind("must not be empty", lambda t: t.strip())]
+Token = Annotated[str, _kind("wanted: at least 16 characters without blanks", lambda t: re.fullmatch(r"[!-~]{16,}", t))]
+Country = Annotated[str, _kind("wanted: a country code of ISO 3166-1 alpha-2", lambda t: t in COUNTRIES)]
+ReadableFile = Annotated[str, _kind("wanted: a file that can be read", lambda t: Path(t).is_file())]
+
+
+def _bare_address(value: object) -> object:
+    """`Name <address>` is taken too."""
+    return parseaddr(value)[1] if isinstance(value, str) else value
+
+
+MailAddress = Annotated[
+    str, BeforeValidator(_bare_address), _kind("wanted: an e-mail address", lambda t: re.fullmatch(r"[^\s<>@]+@[^\s<>@]+", t))
+]
+
+
+def _names(value: object) -> object:
+    return frozenset(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+
+def _mapping(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    pairs = (pair.partition("=") for pair in value.split(",") if pair.strip())
+    return {key.strip(): (word.strip() or key.strip()) for key, _, word in pairs}
+
+
+Names = Annotated[frozenset[str], NoDecode, BeforeValidator(_names), Field(min_length=1)]
+"""A comma-separated list, at least one name."""
+
+Sources = Annotated[
+    Names,
+    _kind(
+        "wanted: URIs, comma-separated", lambda names: all(urlsplit(name).scheme and not re.search(r"\s", name) for name in names)
+    ),
+]
+Mapping = Annotated[dict[str, str], NoDecode, BeforeValidator(_mapping), Field(min_length=1)]
+"""`a=b,c=d`, at least one pair; a bare `a` maps to itself."""
