@@ -20,7 +20,7 @@ from eventlet import wsgi
 from eventlet.semaphore import Semaphore
 from nameko.extensions import Entrypoint
 from nameko.web.server import HttpOnlyProtocol, WebServer
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import Rule
 from werkzeug.wrappers import Request as WerkzeugRequest
 from werkzeug.wrappers import Response
@@ -100,7 +100,10 @@ def problem_of(error: Exception) -> Response:
         case Parked():
             return problem(500, error.code)
         case HTTPException():
-            return problem(error.code or 500, (error.name or "error").lower().replace(" ", "_"))
+            allow = (
+                {"Allow": ", ".join(error.valid_methods)} if isinstance(error, MethodNotAllowed) and error.valid_methods else {}
+            )
+            return problem(error.code or 500, (error.name or "error").lower().replace(" ", "_"), headers=allow)
         case _:
             return problem(500, "unexpected")
 
@@ -193,8 +196,9 @@ class Served(Entrypoint):
 
     def _checked(self, request: WerkzeugRequest, values: Mapping[str, str]) -> Request:
         if self._token is not None:
-            wanted = "Bearer " + str(getattr(self.container.config["settings"], self._token))
-            if not hmac.compare_digest(request.headers.get("Authorization", "").encode(), wanted.encode()):
+            wanted = str(getattr(self.container.config["settings"], self._token))
+            scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
+            if scheme.lower() != "bearer" or not hmac.compare_digest(shown.strip().encode(), wanted.encode()):
                 raise StatusError(401, "token_wrong", headers={"WWW-Authenticate": "Bearer"})
         if any("\0" in word for word in (*values.values(), *request.args.values())):
             raise StatusError(404, "not_found")  # nothing of ours is called so, and PostgreSQL's text holds no U+0000

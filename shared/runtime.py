@@ -22,7 +22,7 @@ from nameko.containers import ServiceContainer  # noqa: E402
 
 from shared import logs  # noqa: E402
 from shared.contracts.errors import BrownPaperError  # noqa: E402
-from shared.delivery.amqp import BROKEN, require_topology  # noqa: E402
+from shared.delivery.amqp import BROKEN, TopologyMissing, require_topology  # noqa: E402
 from shared.settings import DeliverySettings  # noqa: E402
 
 _log = logging.getLogger("brownpaper.runtime")
@@ -77,6 +77,8 @@ def _await_topology(settings: DeliverySettings, name: str) -> None:
             return require_topology(settings.amqp_uri, f"{name}.start")
         except BROKEN:
             eventlet.sleep(0.5)
-        except BrownPaperError as error:
+        except TopologyMissing as error:
             sys.exit(f"{name}: the broker does not hold this release's topology ({error}): `make up` declares it")
+        except BrownPaperError as error:
+            sys.exit(f"{name}: {error}")
     sys.exit(f"{name}: the broker does not answer")

@@ -147,6 +147,7 @@ class Crew:
             return
         folder = self._papers / kind
         folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)  # a label shows an address
         for item in items:
             name = str(item[key])
             path = folder / f"{name}.pdf"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from deploy.local.configuration import SANDBOXES
 from deploy.local.processes import StartError
 from deploy.local.stack import ROOT, Stack
 from shared.cli.order_sets.opening import NAMES, default_name, open_set
@@ -44,7 +46,10 @@ def running(stack: StackLike, picture: Picture) -> Iterator[StackLike]:
 
 def open_stack(folder: Path, seed: int) -> Stack:
     """A private stack in `folder`, emptied of the last demo. Raises NotDone where a demo still runs there."""
-    stack = Stack(folder, fresh=True, sandbox_arguments=("--seed", str(seed)))
+    # The demo compares the books of all sides, so all outside parties are its own, whatever addresses the shell exports.
+    parties = {name for sandbox in SANDBOXES for name in (*sandbox.given, *sandbox.told)}
+    environ = {name: value for name, value in os.environ.items() if name not in parties}
+    stack = Stack(folder, environ=environ, fresh=True, sandbox_arguments=("--seed", str(seed)))
     if any(pid for _, pid, _ in stack.status()):
         raise NotDone(f"A demo runs in {folder} already; end it first, it cannot be played twice at once.")
     return stack

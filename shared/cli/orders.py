@@ -40,6 +40,8 @@ def show(
         except Answered as error:
             if error.status == 404:
                 raise NotDone(f"There is no order {number}.") from None
+            if error.status == 422 and source is None:
+                raise NotDone("There are several storefronts: say which one with --source.") from None
             raise
         for line in timeline(number, answer):
             say(line)

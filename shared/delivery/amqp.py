@@ -16,7 +16,7 @@ import eventlet
 import kombu
 import kombu.exceptions
 from amqp.basic_message import Message
-from amqp.exceptions import AMQPError
+from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
 
 from shared.contracts.errors import BrownPaperError
 from shared.delivery import topology
@@ -29,6 +29,13 @@ HEARTBEAT_SECONDS = 20
 CONTENT_TYPE = "application/cloudevents+json"
 BROKEN = (AMQPError, OSError, socket.timeout, kombu.exceptions.OperationalError)
 """What a broken connection or a closed channel raises."""
+
+
+class CredentialsRefused(BrownPaperError):
+    """The broker does not know the user, the password or the virtual host of `AMQP_URI`."""
+
+    def __init__(self) -> None:
+        super().__init__("the broker refuses the credentials, or knows no such virtual host: AMQP_URI")
 
 
 class TopologyMissing(BrownPaperError):
@@ -52,8 +59,12 @@ def connect(uri: str, name: str) -> kombu.Connection:
 
 
 def require_topology(uri: str, name: str) -> None:
-    """Raises `TopologyMissing` where the broker does not hold this release's topology, or one of `BROKEN`."""
-    with connect(uri, name) as connection:
+    """Raises `TopologyMissing` where the broker does not hold this release's topology, `CredentialsRefused`, or one of `BROKEN`."""
+    try:
+        opened = connect(uri, name)
+    except (AccessRefused, NotAllowed):
+        raise CredentialsRefused from None
+    with opened as connection:
         try:
             connection.default_channel.exchange_declare(topology.marker(), "fanout", passive=True)
         except AMQPError as error:

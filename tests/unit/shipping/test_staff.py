@@ -94,17 +94,21 @@ def test_items_that_are_no_list_are_refused(many: object) -> None:
 
 
 def test_too_many_items_are_refused() -> None:
-    assert refused(items(*[ONE] * (staff.MOST_ITEMS + 1))) == {("too_many_items", "/items")}
+    assert refused(items(*[ONE] * (staff.MOST_ITEMS + 1))) == {("too_long", "/items")}
     assert len(ask(items(*[ONE] * staff.MOST_ITEMS)).body["results"]) == staff.MOST_ITEMS
 
 
-def test_every_unsound_item_is_named_by_its_place_and_nothing_is_done() -> None:
-    body = {"items": [{"pick_list": ONE}, {"pick_list": CANARY}, {}, CANARY]}
-    assert refused(body) == {
-        ("string_pattern_mismatch", "/items/1/pick_list"),
-        ("missing", "/items/2/pick_list"),
-        ("model_type", "/items/3/"),
-    }
+def test_an_item_that_is_none_has_its_own_ending_and_the_others_are_done() -> None:
+    body = {"items": [{"pick_list": ONE}, {"pick_list": CANARY}, {}, CANARY, {"pick_list": ONE, "Name": 1}]}
+    results = ask(body).body["results"]
+    assert CANARY not in str(results)
+    assert [(result["pick_list"], result["ending"]) for result in results] == [(ONE, "done"), *[(None, "refused")] * 4]
+    assert [[(reason["code"], reason["path"]) for reason in result["reasons"]] for result in results[1:]] == [
+        [("grammar", "/pick_list")],
+        [("missing", "/pick_list")],
+        [("wrong_type", "")],
+        [("unknown_member", "/*")],
+    ]
 
 
 @pytest.mark.parametrize("body", [CANARY, [], None, 3, {}, {"pick_list": CANARY}])
