@@ -50,7 +50,7 @@ def _is_postgres(text: str) -> bool:
 
 def _is_listening_address(text: str) -> bool:
     host, _, port = text.rpartition(":")
-    return bool(host) and port.isdecimal() and 0 < int(port) < 65536
+    return bool(host) and port.isdecimal() and int(port) < 65536  # port 0 is any that is free
 
 
 def _is_party(text: str) -> bool:
