@@ -109,17 +109,22 @@ def bring(
     return servers
 
 
-def queues_are_in_use(uri: str) -> bool:
-    """Whether somebody consumes our queues on this broker. Raises StartError where it does not answer."""
+def queues_are_in_use(uri: str, *, or_hold_messages: bool = False) -> bool:
+    """Whether somebody consumes our services' queues on this broker, or has left messages in them.
+
+    Raises StartError where it does not answer.
+    """
+    queues = ["orders.intake", *(f"{service}.events" for service in ("orders", "payments", "shipping", "notifications"))]
     try:
         with kombu.Connection(uri, connect_timeout=5) as connection:
             connection.ensure_connection(max_retries=2)
-            for service in ("orders", "payments", "shipping", "notifications"):
+            for queue in queues:
                 try:
-                    if connection.channel().queue_declare(f"{service}.events", passive=True).consumer_count:
-                        return True
+                    found = connection.channel().queue_declare(queue, passive=True)
                 except amqp.exceptions.NotFound:
                     continue
+                if found.consumer_count or (or_hold_messages and found.message_count):
+                    return True
     except (OSError, kombu.exceptions.OperationalError, amqp.exceptions.AMQPError):
         raise StartError("The broker that was given does not answer, or refuses its credentials.") from None
     return False

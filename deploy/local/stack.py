@@ -55,6 +55,7 @@ class Stack:
         self._fresh = fresh
         self._sandbox_arguments = tuple(sandbox_arguments)
         self._programs: dict[str, Program] = {}
+        self._has_declared = False
         if not fresh and (self.folder / "env").exists():
             lines = (self.folder / "env").read_text().splitlines()
             self.env = dict(line.split("=", 1) for line in lines if "=" in line)
@@ -75,6 +76,12 @@ class Stack:
             self.remove()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
+        given_broker = self._environ.get(servers.GIVEN_AMQP)
+        if self._fresh and given_broker and servers.queues_are_in_use(given_broker, or_hold_messages=True):
+            raise StartError(
+                "The broker that was given has a stack's queues in this virtual host, at work or with messages in them: a demo beside it "
+                "wants a virtual host of its own (amqp://…/another). `make clean` removes what a stack of this clone left there."
+            )
         with self._one_at_a_time():
             if all(self._program(service).pid for service in SERVICES):
                 progress("It is running already; what is missing is started.")
@@ -104,7 +111,7 @@ class Stack:
             if admin_url:
                 for name in names:
                     databases.drop(admin_url, self._database(name))
-        if given_broker := self._environ.get(servers.GIVEN_AMQP):
+        if (given_broker := self._environ.get(servers.GIVEN_AMQP)) and not self._fresh:
             servers.remove_queues(given_broker)
         for name in ("broker", "data", "keyring"):
             unprivileged.remove(self.folder / name)
@@ -152,6 +159,7 @@ class Stack:
         from shared.delivery import topology  # noqa: PLC0415
 
         try:
+            self._has_declared = servers.GIVEN_AMQP in self._environ
             topology.declare(found.admin_uri)
         except amqp.exceptions.PreconditionFailed:
             raise StartError(
@@ -298,6 +306,9 @@ class Stack:
         if (self.folder / "compose.env").exists():
             ComposeServers(self.folder).stop()
         (self.folder / "env").unlink(missing_ok=True)
+        if self._fresh and self._has_declared:
+            self._has_declared = False
+            servers.remove_queues(self._environ[servers.GIVEN_AMQP])  # it found them empty, and nobody else's
 
     def _dies(self) -> signal.Signals | None:
         return signal.SIGTERM if self._fresh else None
