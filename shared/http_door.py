@@ -111,6 +111,17 @@ def problem_of(error: Exception) -> Response:
 class HttpDoor(WebServer):
     """Nameko's server, silent, with problem answers, and without the delays of small writes."""
 
+    _starting: bool
+
+    def start(self) -> None:
+        if not self._starting:
+            self._starting = True
+            # Nameko's backlog of 50 lets a burst of callers hang in the kernel, connected and never heard.
+            self._sock = eventlet.listen(tuple(self.bind_addr), backlog=MOST_CONNECTIONS)
+            self._sock.settimeout(None)
+            self._serv = self.get_wsgi_server(self._sock, self.get_wsgi_app())
+            self._gt = self.container.spawn_managed_thread(self.run, "http_door")
+
     def run(self) -> None:
         places = Semaphore(MOST_CONNECTIONS)
         while self._is_accepting:

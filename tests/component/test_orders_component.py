@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import socket
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -211,27 +209,6 @@ def test_a_body_of_just_the_limit_is_read(orders: Service) -> None:
 def test_what_nobody_serves_is_not_found(orders: Service) -> None:
     assert orders.ask("GET", "/nothing").status == 404
     assert orders.ask("GET", "/events").status == 405
-
-
-def test_too_many_at_a_time_are_turned_away_until_there_is_room(orders: Service) -> None:
-    """Requests whose bodies never end hold their places; the next one is told to come again."""
-    address = urlsplit(orders.url)
-    head = (
-        f"POST /events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n"
-        f"Authorization: Bearer {orders.environment['STOREFRONT_TOKEN']}\r\n\r\n"
-    ).encode()
-    held = [socket.create_connection((address.hostname, address.port)) for _ in range(300)]  # more than the 256 places
-    try:
-        for connection in held:
-            connection.sendall(head)
-        event = order_placed()
-        turned_away = wait_for(lambda: reply if (reply := post(orders, event)).status == 429 else None, "a 429")
-        assert turned_away is not None
-        assert int(turned_away.headers["Retry-After"]) >= 1
-    finally:
-        for connection in held:
-            connection.close()
-    wait_for(lambda: post(orders, event).status == 202, "room again")
 
 
 # ── over AMQP ────────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import warnings
+from types import SimpleNamespace
 
 import pytest
 from werkzeug.exceptions import BadRequest, MethodNotAllowed, NotFound
+from werkzeug.wrappers import Request as WerkzeugRequest
 
 from shared.contracts.errors import BrownPaperError, Fault, Parked, Refused, TryLater
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # eventlet says on import that it is maintained, but no more
     from shared.database import Contended, DatabaseUnavailable
-    from shared.http_door import Request, StatusError, is_json, problem_of
+    from shared.http_door import Request, Served, StatusError, is_json, problem_of
 
 CANARY = "canary-5512"
 FAULTS = [Fault("missing", "/data/lines"), Fault("too_long", "/data/sku")]
@@ -95,3 +97,12 @@ def test_a_body_that_is_no_json_is_refused_without_repeating_it(body: bytes) -> 
     assert (caught.value.status, str(caught.value)) == (400, "malformed_json at /")
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
+
+
+def test_more_than_there_are_places_for_are_told_to_come_again() -> None:
+    served = Served("GET", "/keys", in_flight=0)
+    served.container, served.method_name = SimpleNamespace(service_name="orders"), "published_keys"
+    response = served.answer(WerkzeugRequest({"REQUEST_METHOD": "GET", "wsgi.url_scheme": "http"}), {})
+    assert response.status_code == 429
+    assert int(response.headers["Retry-After"]) >= 1
+    assert response.json == {"title": "too_many_requests", "status": 429, "reasons": [{"code": "too_many_requests", "path": ""}]}
