@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any
@@ -49,7 +50,6 @@ class Calls:
         self._container, self._settings, self._database, self._submit = container, settings, database, submit
         self._in_flight = Semaphore(settings.calls_in_flight)
         self._in_hand: set[UUID] = set()
-        self._leases: dict[UUID, datetime] = {}
         self._is_stopping = False
         self._performs: dict[str, Entrypoint] = {}
         self._settles: dict[str, str] = {}
@@ -87,9 +87,11 @@ class Calls:
 
     def _call(self, entrypoint: Entrypoint, intent: IntentRow) -> None:
         with self._in_flight:
-            if self._is_stopping or not self._is_still_ours(intent):
+            ours = None if self._is_stopping else self._under_lease(intent)
+            if ours is None:
                 self._in_hand.discard(intent.id)
                 return
+            intent = ours
             started = perf_counter()
             outcome = self._ask(entrypoint, intent)
         ending = "later" if isinstance(outcome, TryLater) else "parked" if isinstance(outcome, Parked) else "answered"
@@ -112,18 +114,18 @@ class Calls:
             code = f"unexpected_{type(error).__name__}"
             return TryLater(code) if intent.tries < MOST_UNEXPECTED else Parked(code)
 
-    def _is_still_ours(self, intent: IntentRow) -> bool:
-        """Whether the lease outlasts the call; one that has waited for its turn is renewed, unless another process has it by now."""
+    def _under_lease(self, intent: IntentRow) -> IntentRow | None:
+        """The intent under a lease that outlasts the call, renewed where it has waited long; None where another process has it by now."""
         now = datetime.now(UTC)
         if intent.leased_until is None or intent.leased_until - now > timedelta(seconds=self._settings.call_seconds):
-            return True
+            return intent
+        until = now + timedelta(seconds=self._settings.lease_seconds)
         try:
             with self._database.begin() as connection:
-                until = now + timedelta(seconds=self._settings.lease_seconds)
-                self._leases[intent.id] = until
-                return tables.renew_lease(connection, intent.id, intent.leased_until, until)
+                is_ours = tables.renew_lease(connection, intent.id, intent.leased_until, until)
         except TryLater:
-            return False  # the sweep takes it up when the database is back
+            return None  # the sweep takes it up when the database is back
+        return replace(intent, leased_until=until) if is_ours else None
 
     def _settle(self, intent: IntentRow, outcome: Any) -> None:
         self._submit(
@@ -133,7 +135,7 @@ class Calls:
                 lambda _ending: self._in_hand.discard(intent.id),
                 about=intent.about,
                 intent_id=intent.id,
-                lease=self._leases.pop(intent.id, intent.leased_until),
+                lease=intent.leased_until,
                 tries=intent.tries,
                 traceparent=intent.traceparent,
             )
