@@ -22,6 +22,7 @@ from nameko.containers import ServiceContainer  # noqa: E402
 
 from shared import logs  # noqa: E402
 from shared.contracts.errors import BrownPaperError  # noqa: E402
+from shared.delivery import steps  # noqa: E402
 from shared.delivery.amqp import BROKEN, TopologyMissing, require_topology  # noqa: E402
 from shared.settings import DeliverySettings  # noqa: E402
 
@@ -35,6 +36,7 @@ def run(door: type[Any], settings_class: type[DeliverySettings]) -> None:
     except BrownPaperError as error:
         sys.exit(f"{door.name}: {error}")
     logs.configure(door.name, settings.log_level)
+    steps.watch(os.environ)
     # Nameko would log each failing worker with its traceback's text; the engine and the HTTP door say it without.
     logging.getLogger("nameko.containers").setLevel(logging.CRITICAL)
     _await_topology(settings, door.name)

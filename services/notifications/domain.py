@@ -40,14 +40,22 @@ class NotTaken:
     code: str
 
 
+@dataclass(frozen=True, slots=True)
+class Entrusted:
+    """What an order brings once: `contact` is the sealed part as it came; `order` is what the confirmation tells (lines, amounts, time)."""
+
+    customer_id: str
+    order: dict[str, Any]
+    contact: dict[str, Any]
+
+
 @dataclass(kw_only=True)
 class Correspondence(Aggregate):
-    """`contact` is the sealed part as it came; `order` is what the confirmation tells (lines, amounts, time)."""
+    """`entrusted` is there only on the object that has just taken it on: it is written once and read by those who need it."""
 
     key: OrderKey
-    customer_id: str = ""
-    order: dict[str, Any] | None = None
-    contact: dict[str, Any] | None = None
+    is_entrusted: bool = False
+    entrusted: Entrusted | None = None
     contact_refused: bool = False
     is_cancelled: bool = False
     tracking: dict[str, Any] | None = None
@@ -55,14 +63,14 @@ class Correspondence(Aggregate):
 
     def entrust(self, *, customer_id: str, order: dict[str, Any], contact: dict[str, Any]) -> None:
         """The contact is known: what is owed is sent."""
-        if self.order is not None or self.contact_refused:
+        if self.is_entrusted or self.contact_refused:
             return
-        self.customer_id, self.order, self.contact = customer_id, order, contact
+        self.is_entrusted, self.entrusted = True, Entrusted(customer_id, order, contact)
         self._send_owed()
 
     def refuse_contact(self, codes: tuple[str, ...]) -> None:
         """The contact part cannot be used; it is not kept, and nothing can be sent."""
-        if self.order is not None or self.contact_refused:
+        if self.is_entrusted or self.contact_refused:
             return
         self.contact_refused = True
         self.say(PartRefused(shop=self.key.shop, order_number=self.key.order_number, part="contact", codes=list(codes)))
@@ -104,12 +112,10 @@ class Correspondence(Aggregate):
         self._send_owed()
 
     def _send_owed(self) -> None:
-        if self.contact is None or self.order is None or self.is_cancelled:
+        if not self.is_entrusted or self.is_cancelled:
             return
         for kind in (kind for kind, state in self._mails.items() if state == OWED):
-            details: dict[str, Any] = {"kind": kind, "contact": self.contact}
-            if kind == ORDER_CONFIRMATION:
-                details["order"] = self.order
+            details: dict[str, Any] = {"kind": kind}
             if kind == SHIPMENT:
                 details["tracking"] = self.tracking
             self.intend(Intent(SEND_MAIL, f"{self.key.shop} {self.key.order_number} {kind}", details))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from services.notifications.domain import SEND_MAIL, Handed, NotTaken
 from services.notifications.gateway import Mailbox, MailRefused
 from services.notifications.letters import Shop, render
 from services.notifications.settings import NotificationsSettings
-from services.notifications.store import NotificationsStore
+from services.notifications.store import KeptContact, NotificationsReads, NotificationsStore
 from shared.contracts.errors import Parked
 from shared.contracts.events import (
     ContactEntrusted,
@@ -23,8 +24,10 @@ from shared.contracts.events import (
     ShipmentDelivered,
     ShipmentDispatched,
 )
+from shared.contracts.values import OrderKey
+from shared.database import Database
 from shared.delivery.engine import Settlement
-from shared.delivery.entrypoints import hears, performs, settles
+from shared.delivery.entrypoints import hears, performs, prepares, settles
 from shared.delivery.work import IntentRow, Work
 from shared.parts import PartHolder
 
@@ -58,11 +61,22 @@ class Writer(DependencyProvider):
         return self._shop
 
 
+class Reads(DependencyProvider):
+    """Injects what is read beside the handlers."""
+
+    def setup(self) -> None:
+        self._reads = NotificationsReads(Database(self.container.config["settings"].database_url, name="notifications.reads"))
+
+    def get_dependency(self, worker_ctx: Any) -> NotificationsReads:
+        return self._reads
+
+
 class NotificationsService(PartHolder):
     """Tells customers what they should know of their orders, each thing once."""
 
     name = "notifications"
     Store = NotificationsStore
+    reads = Reads()
     mailbox = MailServer()
     shop = Writer()
 
@@ -87,12 +101,21 @@ class NotificationsService(PartHolder):
     def order_cancelled(self, event: OrderCancelled, work: Unit) -> None:
         handlers.fall_silent(event, work.store)
 
+    @prepares(SEND_MAIL)
+    def find_contacts(self, intents: Sequence[IntentRow]) -> Mapping[OrderKey, KeptContact]:
+        found: Mapping[OrderKey, KeptContact] = self.reads.contacts([intent.about for intent in intents])
+        return found
+
     @performs(SEND_MAIL)
     def send_mail(self, intent: IntentRow) -> Handed | NotTaken:
-        contact = self.parts.read("contact", SealedBox(**intent.details["contact"]), intent.about.order_number).value
+        kept: KeptContact | None = intent.brought
+        if kept is None:
+            raise Parked("contact_missing")
+        contact = self.parts.read("contact", SealedBox(**kept.contact), intent.about.order_number).value
         if contact is None:
             raise Parked("contact_unreadable")
-        mail = render(compose(intent.about, intent.details, contact, self.shop), self.shop, datetime.now(UTC))
+        details = {**intent.details, "order": kept.order}
+        mail = render(compose(intent.about, details, contact, self.shop), self.shop, datetime.now(UTC))
         try:
             self.mailbox.send(mail.sender, mail.recipient, mail.message, smtputf8=mail.smtputf8)
         except MailRefused as error:

@@ -3,52 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from services.notifications.domain import Correspondence
 from shared.contracts.values import OrderKey
-from shared.database import type_of_connection
-from shared.delivery.shelf import Row, Shelf
+from shared.database import Database, type_of_connection
+from shared.delivery.shelf import Row, Shelf, Table
 from shared.delivery.work import Delivery, Recorder, Store
 
-_COLUMNS = """shop text, order_number text, customer_id text, "order" jsonb, contact jsonb, contact_refused boolean, is_cancelled boolean,
-    tracking jsonb, mails jsonb"""
+# What changes with every fact is kept small; what an order brings once stands in a table that is only ever added to.
+CORRESPONDENCES = Table(
+    "correspondences",
+    key=("shop", "order_number"),
+    columns={
+        "is_entrusted": "boolean",
+        "contact_refused": "boolean",
+        "is_cancelled": "boolean",
+        "tracking": "jsonb",
+        "mails": "jsonb",
+    },
+    changing=("is_entrusted", "contact_refused", "is_cancelled", "tracking", "mails"),
+)
+CONTACTS = Table("contacts", key=("shop", "order_number"), columns={"customer_id": "text", "contact": "jsonb", "order": "jsonb"})
 
-_SELECT = """
-    select shop, order_number, customer_id, "order", contact, contact_refused, is_cancelled, tracking, mails
-    from correspondences
-    where (shop, order_number) in (select key ->> 0, key ->> 1 from json_array_elements(%s::json) as keys (key))
-    order by shop, order_number for update
-"""
-_INSERT = f"""
-    insert into correspondences (shop, order_number, customer_id, "order", contact, contact_refused, is_cancelled, tracking, mails)
-    select shop, order_number, customer_id, "order", contact, contact_refused, is_cancelled, tracking, mails
-    from json_to_recordset(%s::json) as rows ({_COLUMNS})
-"""  # noqa: S608 - the columns are ours
-_UPDATE = f"""
-    update correspondences set customer_id = rows.customer_id, "order" = rows."order", contact = rows.contact,
-        contact_refused = rows.contact_refused, is_cancelled = rows.is_cancelled, tracking = rows.tracking, mails = rows.mails
-    from json_to_recordset(%s::json) as rows ({_COLUMNS})
-    where correspondences.shop = rows.shop and correspondences.order_number = rows.order_number
-"""  # noqa: S608 - the columns are ours
+
+@dataclass(frozen=True, slots=True)
+class KeptContact:
+    """What a mail needs beside its intent: the sealed contact, and what the confirmation tells of the order."""
+
+    contact: dict[str, Any]
+    order: dict[str, Any]
 
 
 class NotificationsStore(Store):
     def __init__(self, connection: type_of_connection, recorder: Recorder) -> None:
         super().__init__(connection, recorder)
         self._correspondences: Shelf[OrderKey, Correspondence] = Shelf(
-            connection,
-            select=_SELECT,
-            insert=_INSERT,
-            update=_UPDATE,
-            key_of=lambda correspondence: correspondence.key,
-            to_row=_to_row,
-            from_row=_from_row,
-            key_from_row=lambda row: OrderKey(row[0], row[1]),
+            connection, CORRESPONDENCES, key_of=lambda item: item.key, to_row=_to_row, from_row=_from_row
+        )
+        self._contacts: Shelf[OrderKey, Correspondence] = Shelf(
+            connection, CONTACTS, key_of=lambda item: item.key, to_row=_contact_row, from_row=_never_read
         )
 
     def shelves(self) -> Sequence[Shelf[Any, Any]]:
-        return (self._correspondences,)
+        return (self._correspondences, self._contacts)
 
     def prefetch(self, deliveries: Sequence[Delivery]) -> None:
         self._correspondences.prefetch(delivery.about for delivery in deliveries if delivery.about)
@@ -61,15 +60,33 @@ class NotificationsStore(Store):
         """Saving tells: what the correspondence remembers goes to the outbox and the intents of this transaction."""
         self.recorder.remember(correspondence, correspondence.key)
         self._correspondences.save(correspondence)
+        if correspondence.entrusted is not None:
+            self._contacts.save(correspondence)
+
+
+class NotificationsReads:
+    """What is read beside the handlers; nothing here locks or writes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def contacts(self, keys: Sequence[OrderKey]) -> dict[OrderKey, KeptContact]:
+        """What is kept of these orders' contacts; where there is nothing, no entry."""
+        columns = [list(column) for column in zip(*keys, strict=True)]
+        with self._database.read() as connection:
+            rows = connection.execute(CONTACTS.select, columns, binary=True).fetchall()
+        return {OrderKey(shop, number): KeptContact(contact, order) for shop, number, _customer, contact, order in rows}
+
+
+def _never_read(_row: Row) -> Any:
+    raise TypeError("the handlers only add to this table")
 
 
 def _to_row(correspondence: Correspondence) -> Row:
     return {
         "shop": correspondence.key.shop,
         "order_number": correspondence.key.order_number,
-        "customer_id": correspondence.customer_id,
-        "order": correspondence.order,
-        "contact": correspondence.contact,
+        "is_entrusted": correspondence.is_entrusted,
         "contact_refused": correspondence.contact_refused,
         "is_cancelled": correspondence.is_cancelled,
         "tracking": correspondence.tracking,
@@ -77,14 +94,11 @@ def _to_row(correspondence: Correspondence) -> Row:
     }
 
 
-def _from_row(row: tuple[Any, ...]) -> Correspondence:
-    return Correspondence(
-        key=OrderKey(row[0], row[1]),
-        customer_id=row[2],
-        order=row[3],
-        contact=row[4],
-        contact_refused=row[5],
-        is_cancelled=row[6],
-        tracking=row[7],
-        mails=row[8],
-    )
+def _from_row(row: Row) -> Correspondence:
+    return Correspondence(key=OrderKey(row.pop("shop"), row.pop("order_number")), **row)
+
+
+def _contact_row(correspondence: Correspondence) -> Row:
+    entrusted: Any = correspondence.entrusted
+    kept = {"customer_id": entrusted.customer_id, "contact": entrusted.contact, "order": entrusted.order}
+    return {**correspondence.key._asdict(), **kept}

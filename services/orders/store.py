@@ -12,64 +12,40 @@ from shared.contracts.events import Event, Reason
 from shared.contracts.storefront import StorefrontEvent
 from shared.contracts.values import OrderKey
 from shared.database import Database, type_of_connection
-from shared.delivery.shelf import Row, Shelf
+from shared.delivery.shelf import Row, Shelf, Table
 from shared.delivery.work import Delivery, Recorder, Store
 from shared.sealing import IntakeKey
 
-_COLUMNS = """shop text, order_number text, event_id text, customer_id text, policy_version text, data_digest text, placed_at timestamptz,
-    state text, reasons jsonb, facts jsonb"""
-
-_SELECT = """
-    select shop, order_number, event_id, customer_id, policy_version, data_digest, placed_at, state, reasons, facts
-    from orders
-    where (shop, order_number) in (select key ->> 0, key ->> 1 from json_array_elements(%s::json) as keys (key))
-    order by shop, order_number for update
-"""
-_INSERT = f"""
-    insert into orders (shop, order_number, event_id, customer_id, policy_version, data_digest, placed_at, state, reasons, facts)
-    select shop, order_number, event_id, customer_id, policy_version, data_digest, placed_at, state, reasons, facts
-    from json_to_recordset(%s::json) as rows ({_COLUMNS})
-"""  # noqa: S608 - the columns are ours
-_UPDATE = f"""
-    update orders set state = rows.state, reasons = rows.reasons, facts = rows.facts
-    from json_to_recordset(%s::json) as rows ({_COLUMNS})
-    where orders.shop = rows.shop and orders.order_number = rows.order_number
-"""  # noqa: S608 - the columns are ours
-
-_ANSWERS_COLUMNS = "source text, event_id text, kind text, order_number text, reasons jsonb"
-_ANSWERS_SELECT = """
-    select source, event_id, kind, order_number, reasons
-    from answers
-    where (source, event_id) in (select key ->> 0, key ->> 1 from json_array_elements(%s::json) as keys (key))
-"""
-_ANSWERS_INSERT = f"""
-    insert into answers (source, event_id, kind, order_number, reasons)
-    select source, event_id, kind, order_number, reasons from json_to_recordset(%s::json) as rows ({_ANSWERS_COLUMNS})
-"""  # noqa: S608 - the columns are ours
+ORDERS = Table(
+    "orders",
+    key=("shop", "order_number"),
+    columns={
+        "event_id": "text",
+        "customer_id": "text",
+        "policy_version": "text",
+        "data_digest": "text",
+        "placed_at": "timestamptz",
+        "state": "text",
+        "reasons": "jsonb",
+        "facts": "jsonb",
+    },
+    changing=("state", "reasons", "facts"),
+)
+ANSWERS = Table("answers", key=("source", "event_id"), columns={"kind": "text", "order_number": "text", "reasons": "jsonb"})
 
 
 class OrdersStore(Store):
     def __init__(self, connection: type_of_connection, recorder: Recorder) -> None:
         super().__init__(connection, recorder)
         self._orders: Shelf[OrderKey, Order] = Shelf(
-            connection,
-            select=_SELECT,
-            insert=_INSERT,
-            update=_UPDATE,
-            key_of=lambda order: order.key,
-            to_row=_to_row,
-            from_row=_from_row,
-            key_from_row=lambda row: OrderKey(row[0], row[1]),
+            connection, ORDERS, key_of=lambda order: order.key, to_row=_to_row, from_row=_from_row
         )
         self._answers: Shelf[tuple[str, str], Answered] = Shelf(
             connection,
-            select=_ANSWERS_SELECT,
-            insert=_ANSWERS_INSERT,
-            update=None,
+            ANSWERS,
             key_of=lambda answered: (answered.source, answered.event_id),
             to_row=_answer_to_row,
             from_row=_answer_from_row,
-            key_from_row=lambda row: (row[0], row[1]),
         )
 
     def shelves(self) -> Sequence[Shelf[Any, Any]]:
@@ -128,15 +104,13 @@ class OrdersReads:
             return [IntakeKey(*row) for row in rows]
 
     def order(self, key: OrderKey) -> Order | None:
+        columns = ", ".join(ORDERS.names)
         with self._database.begin() as connection:
             row = connection.execute(
-                """
-                select shop, order_number, event_id, customer_id, policy_version, data_digest, placed_at, state, reasons, facts
-                from orders where shop = %s and order_number = %s
-                """,
+                f"select {columns} from orders where shop = %s and order_number = %s",  # noqa: S608 - names of ours
                 key,
             ).fetchone()
-        return _from_row(row) if row else None
+        return _from_row(dict(zip(ORDERS.names, row, strict=True))) if row else None
 
 
 def _to_row(order: Order) -> Row:
@@ -154,17 +128,17 @@ def _to_row(order: Order) -> Row:
     }
 
 
-def _from_row(row: tuple[Any, ...]) -> Order:
+def _from_row(row: Row) -> Order:
     return Order(
-        key=OrderKey(row[0], row[1]),
-        event_id=row[2],
-        customer_id=row[3],
-        policy_version=row[4],
-        data_digest=row[5],
-        placed_at=row[6],
-        state=State(row[7]),
-        reasons=tuple(Reason(**reason) for reason in row[8]),
-        facts={fact: datetime.fromisoformat(at) for fact, at in row[9].items()},
+        key=OrderKey(row["shop"], row["order_number"]),
+        event_id=row["event_id"],
+        customer_id=row["customer_id"],
+        policy_version=row["policy_version"],
+        data_digest=row["data_digest"],
+        placed_at=row["placed_at"],
+        state=State(row["state"]),
+        reasons=tuple(Reason(**reason) for reason in row["reasons"]),
+        facts={fact: datetime.fromisoformat(at) for fact, at in row["facts"].items()},
     )
 
 
@@ -178,7 +152,11 @@ def _answer_to_row(answered: Answered) -> Row:
     }
 
 
-def _answer_from_row(row: tuple[Any, ...]) -> Answered:
+def _answer_from_row(row: Row) -> Answered:
     return Answered(
-        source=row[0], event_id=row[1], kind=row[2], order_number=row[3], reasons=tuple(Reason(**reason) for reason in row[4])
+        source=row["source"],
+        event_id=row["event_id"],
+        kind=row["kind"],
+        order_number=row["order_number"],
+        reasons=tuple(Reason(**reason) for reason in row["reasons"]),
     )

@@ -97,7 +97,7 @@ class Payment(Aggregate):
             return
         self.customer_id, self.provider, self.reference, self.money = customer_id, provider, reference, money
         self.billing, self.entrusted_at, self.state = billing, at, State.AUTHORISING
-        self.intend(Intent(AUTHORISE, self._call_key("a"), {**self._call(), "reference": reference, "billing": billing}))
+        self.intend(Intent(AUTHORISE, self._call_key("a"), {**self._call(), "reference": reference}))
 
     def refuse_billing(self, codes: tuple[str, ...]) -> None:
         """The billing part cannot be used: nothing is asked of the provider, and the part is destroyed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nameko.extensions import DependencyProvider
@@ -20,13 +21,17 @@ from services.payments.gateway import (
 from services.payments.gateway.paypal import PayPal
 from services.payments.gateway.twocheckout import TwoCheckout, TwoCheckoutAccount
 from services.payments.settings import PaymentsSettings
-from services.payments.store import PaymentsStore
+from services.payments.store import PaymentsReads, PaymentsStore
 from shared.contracts.events import BillingEntrusted, LabelCreated, SealedBox
+from shared.contracts.values import OrderKey
+from shared.database import Database
 from shared.delivery.engine import Settlement
-from shared.delivery.entrypoints import hears, performs, settles
+from shared.delivery.entrypoints import hears, performs, prepares, settles
 from shared.delivery.work import IntentRow, Work
 from shared.http_client import HttpClient
 from shared.parts import PartHolder
+
+TWOCHECKOUT = "2checkout"  # the one provider that is told who pays
 
 
 class Providers(DependencyProvider):
@@ -45,7 +50,7 @@ class Providers(DependencyProvider):
                 client_id=settings.paypal_client_id,
                 client_secret=settings.paypal_client_secret.get_secret_value(),
             ),
-            "2checkout": TwoCheckout(
+            TWOCHECKOUT: TwoCheckout(
                 client(settings.twocheckout_base_url, settings.twocheckout_ca_file),
                 client(settings.twocheckout_idn_url, settings.twocheckout_ca_file),
                 TwoCheckoutAccount(
@@ -62,11 +67,22 @@ class Providers(DependencyProvider):
         return self._providers
 
 
+class Reads(DependencyProvider):
+    """Injects what is read beside the handlers."""
+
+    def setup(self) -> None:
+        self._reads = PaymentsReads(Database(self.container.config["settings"].database_url, name="payments.reads"))
+
+    def get_dependency(self, worker_ctx: Any) -> PaymentsReads:
+        return self._reads
+
+
 class PaymentsService(PartHolder):
     """Authorises and captures the payments of accepted orders."""
 
     name = "payments"
     Store = PaymentsStore
+    reads = Reads()
     providers = Providers()
 
     @hears(BillingEntrusted)
@@ -78,12 +94,19 @@ class PaymentsService(PartHolder):
     def label_created(self, event: LabelCreated, work: Work[PaymentsStore]) -> None:
         handlers.note_label(event, work.store)
 
+    @prepares(AUTHORISE)
+    def find_billings(self, intents: Sequence[IntentRow]) -> Mapping[OrderKey, dict[str, str]]:
+        found: Mapping[OrderKey, dict[str, str]] = self.reads.billings(
+            [intent.about for intent in intents if intent.details["provider"] == TWOCHECKOUT]
+        )
+        return found
+
     @performs(AUTHORISE)
     def ask_for_authorisation(self, intent: IntentRow) -> Authorised | Declined:
-        call = dict(intent.details)
-        sealed = call.pop("billing")
-        opened = self.parts.read("billing", SealedBox(**sealed), intent.about.order_number) if sealed else None
-        ask = AuthorisePayment(*intent.about, key=intent.key, billing=opened.value if opened else None, **call)
+        opened = None
+        if intent.brought is not None:
+            opened = self.parts.read("billing", SealedBox(**intent.brought), intent.about.order_number).value
+        ask = AuthorisePayment(*intent.about, key=intent.key, billing=opened, **intent.details)
         provider: PaymentProvider = self.providers[ask.provider]
         return provider.authorise(ask, in_doubt=intent.in_doubt)
 

@@ -9,47 +9,34 @@ from typing import Any
 from services.payments.domain import Payment, State
 from shared.contracts.events import BillingEntrusted
 from shared.contracts.values import Money, OrderKey
-from shared.database import type_of_connection
-from shared.delivery.shelf import Row, Shelf
+from shared.database import Database, type_of_connection
+from shared.delivery.shelf import Row, Shelf, Table
 from shared.delivery.work import Delivery, Recorder, Store
 
-_COLUMNS = """shop text, order_number text, state text, customer_id text, provider text, reference text, currency text, amount_minor bigint,
-    billing jsonb, is_labelled boolean, authorisation_reference text, capture_reference text, reason text, entrusted_at timestamptz,
-    settled_at timestamptz"""
-
-_SELECT = """
-    select shop, order_number, state, customer_id, provider, reference, currency, amount_minor, billing, is_labelled,
-        authorisation_reference, capture_reference, reason, entrusted_at, settled_at
-    from payments
-    where (shop, order_number) in (select key ->> 0, key ->> 1 from json_array_elements(%s::json) as keys (key))
-    order by shop, order_number for update
-"""
-_INSERT = f"""
-    insert into payments (shop, order_number, state, customer_id, provider, reference, currency, amount_minor, billing, is_labelled,
-        authorisation_reference, capture_reference, reason, entrusted_at, settled_at)
-    select shop, order_number, state, customer_id, provider, reference, currency, amount_minor, billing, is_labelled,
-        authorisation_reference, capture_reference, reason, entrusted_at, settled_at
-    from json_to_recordset(%s::json) as rows ({_COLUMNS})
-"""  # noqa: S608 - the columns are ours
-_UPDATE = f"""
-    update payments set state = rows.state, customer_id = rows.customer_id, provider = rows.provider, reference = rows.reference,
-        currency = rows.currency, amount_minor = rows.amount_minor, billing = rows.billing, is_labelled = rows.is_labelled,
-        authorisation_reference = rows.authorisation_reference, capture_reference = rows.capture_reference, reason = rows.reason,
-        entrusted_at = rows.entrusted_at, settled_at = rows.settled_at
-    from json_to_recordset(%s::json) as rows ({_COLUMNS})
-    where payments.shop = rows.shop and payments.order_number = rows.order_number
-"""  # noqa: S608 - the columns are ours
-
-_REFERENCES_SELECT = """
-    select provider, reference, shop, order_number
-    from payment_references
-    where (provider, reference) in (select key ->> 0, key ->> 1 from json_array_elements(%s::json) as keys (key))
-"""
-_REFERENCES_INSERT = """
-    insert into payment_references (provider, reference, shop, order_number)
-    select provider, reference, shop, order_number
-    from json_to_recordset(%s::json) as rows (provider text, reference text, shop text, order_number text)
-"""
+PAYMENTS = Table(
+    "payments",
+    key=("shop", "order_number"),
+    columns={
+        "state": "text",
+        "customer_id": "text",
+        "provider": "text",
+        "reference": "text",
+        "currency": "text",
+        "amount_minor": "bigint",
+        "billing": "jsonb",
+        "is_labelled": "boolean",
+        "authorisation_reference": "text",
+        "capture_reference": "text",
+        "reason": "text",
+        "entrusted_at": "timestamptz",
+        "settled_at": "timestamptz",
+    },
+    changing=(
+        *("state", "customer_id", "provider", "reference", "currency", "amount_minor", "billing", "is_labelled"),
+        *("authorisation_reference", "capture_reference", "reason", "entrusted_at", "settled_at"),
+    ),
+)
+REFERENCES = Table("payment_references", key=("provider", "reference"), columns={"shop": "text", "order_number": "text"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,24 +50,14 @@ class PaymentsStore(Store):
     def __init__(self, connection: type_of_connection, recorder: Recorder) -> None:
         super().__init__(connection, recorder)
         self._payments: Shelf[OrderKey, Payment] = Shelf(
-            connection,
-            select=_SELECT,
-            insert=_INSERT,
-            update=_UPDATE,
-            key_of=lambda payment: payment.key,
-            to_row=_to_row,
-            from_row=_from_row,
-            key_from_row=lambda row: OrderKey(row[0], row[1]),
+            connection, PAYMENTS, key_of=lambda payment: payment.key, to_row=_to_row, from_row=_from_row
         )
         self._references: Shelf[tuple[str, str], ClaimedReference] = Shelf(
             connection,
-            select=_REFERENCES_SELECT,
-            insert=_REFERENCES_INSERT,
-            update=None,
+            REFERENCES,
             key_of=lambda claimed: (claimed.provider, claimed.reference),
             to_row=lambda claimed: {"provider": claimed.provider, "reference": claimed.reference, **claimed.key._asdict()},
-            from_row=lambda row: ClaimedReference(row[0], row[1], OrderKey(row[2], row[3])),
-            key_from_row=lambda row: (row[0], row[1]),
+            from_row=lambda row: ClaimedReference(row["provider"], row["reference"], OrderKey(row["shop"], row["order_number"])),
         )
 
     def shelves(self) -> Sequence[Shelf[Any, Any]]:
@@ -109,6 +86,29 @@ class PaymentsStore(Store):
         self._payments.save(payment)
 
 
+class PaymentsReads:
+    """What is read beside the handlers; nothing here locks or writes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def billings(self, keys: Sequence[OrderKey]) -> dict[OrderKey, dict[str, str]]:
+        """The sealed billing parts of these orders that are still held; where there is none, no entry."""
+        if not keys:
+            return {}
+        columns = [list(column) for column in zip(*keys, strict=True)]
+        with self._database.read() as connection:
+            rows = connection.execute(
+                """
+                select shop, order_number, billing
+                from unnest(%b::text[], %b::text[]) as wanted (shop, order_number) join payments using (shop, order_number)
+                where billing is not null
+                """,
+                columns,
+            ).fetchall()
+        return {OrderKey(shop, number): billing for shop, number, billing in rows}
+
+
 def _to_row(payment: Payment) -> Row:
     return {
         "shop": payment.key.shop,
@@ -129,19 +129,7 @@ def _to_row(payment: Payment) -> Row:
     }
 
 
-def _from_row(row: tuple[Any, ...]) -> Payment:
-    return Payment(
-        key=OrderKey(row[0], row[1]),
-        state=State(row[2]),
-        customer_id=row[3],
-        provider=row[4],
-        reference=row[5],
-        money=Money(row[7], row[6]),
-        billing=row[8],
-        is_labelled=row[9],
-        authorisation_reference=row[10],
-        capture_reference=row[11],
-        reason=row[12],
-        entrusted_at=row[13],
-        settled_at=row[14],
-    )
+def _from_row(row: Row) -> Payment:
+    shop, order_number, state = row.pop("shop"), row.pop("order_number"), row.pop("state")
+    money = Money(row.pop("amount_minor"), row.pop("currency"))
+    return Payment(key=OrderKey(shop, order_number), state=State(state), money=money, **row)

@@ -55,6 +55,15 @@ class Package:
 
 
 @dataclass(frozen=True, slots=True)
+class Entrusted:
+    """What an order brings once: `recipient` is the sealed part as it came; the lines are the order's, without a price."""
+
+    customer_id: str
+    lines: tuple[dict[str, Any], ...]
+    recipient: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class BoughtLabel:
     """A label that is paid for; its PDF shows an address and is sealed to shipping's own key."""
 
@@ -81,15 +90,13 @@ def _name(prefix: str, key: OrderKey) -> str:
 
 @dataclass(kw_only=True)
 class Shipment(Aggregate):
-    """`recipient` is the sealed part as it came; lines are the order's, without a price."""
+    """`entrusted` is there only on the object that has just taken it on: it is written once and read by those who need it."""
 
     key: OrderKey
     state: State = State.WAITING
-    customer_id: str = ""
     placed_at: datetime | None = None
     shipping_service: str = ""
-    lines: tuple[dict[str, Any], ...] = ()
-    recipient: dict[str, Any] | None = None
+    entrusted: Entrusted | None = None
     package: Package | None = None
     label_id: str | None = None
     carrier: str | None = None
@@ -121,8 +128,8 @@ class Shipment(Aggregate):
         """The recipient is known."""
         if not self._note("entrusted", at):
             return
-        self.customer_id, self.placed_at, self.shipping_service = customer_id, placed_at, shipping_service
-        self.lines, self.recipient = lines, recipient
+        self.placed_at, self.shipping_service = placed_at, shipping_service
+        self.entrusted = Entrusted(customer_id, lines, recipient)
         self._settle_state(at)
 
     def refuse_recipient(self, codes: tuple[str, ...], at: datetime) -> None:
@@ -172,7 +179,6 @@ class Shipment(Aggregate):
         self.say(ParcelPacked(**self._named(), parcel=self.parcel))
         details = {
             "shipping_service": self.shipping_service,
-            "recipient": self.recipient,
             "weight_grams": package.weight_grams,
             "length_mm": package.length_mm,
             "width_mm": package.width_mm,
@@ -190,13 +196,15 @@ class Shipment(Aggregate):
 
     # ── what the carrier says ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def note_label(self, label: BoughtLabel, at: datetime) -> None:
+    def note_label(self, label: BoughtLabel, at: datetime) -> bool:
+        """The label is paid for. Whether it is news: a parcel has one label, and its paper is kept once."""
         if not self._note("labelled", at):
-            return
+            return False
         self.label_id, self.carrier = label.label_id, label.carrier
         self.tracking_number, self.tracking_url = label.tracking_number, label.tracking_url
         self.say(LabelCreated(**self._named(), parcel=self.parcel, carrier=label.carrier, tracking_number=label.tracking_number))
         self._settle_state(at)
+        return True
 
     def note_no_label(self, codes: tuple[str, ...], at: datetime) -> None:
         """The carrier sells none for this parcel: a person must look at the address or the parcel."""

@@ -28,7 +28,7 @@ class Shipments(Protocol):
 
     def save(self, shipment: Shipment) -> None: ...
 
-    def keep_label(self, parcel: str, key_id: str, box: bytes) -> None: ...
+    def keep_label(self, shipment: Shipment, key_id: str, box: bytes) -> None: ...
 
 
 def take_recipient(event: RecipientEntrusted, recipient_faults: tuple[str, ...], store: Shipments, at: datetime) -> None:
@@ -109,8 +109,8 @@ def note_label(key: OrderKey, outcome: BoughtLabel | NoLabel, store: Shipments, 
     shipment = store.shipment(key)
     match outcome:
         case BoughtLabel():
-            shipment.note_label(outcome, at)
-            store.keep_label(shipment.parcel, outcome.key_id, outcome.box)
+            if shipment.note_label(outcome, at):
+                store.keep_label(shipment, outcome.key_id, outcome.box)
         case NoLabel():
             shipment.note_no_label(outcome.codes, at)
     store.save(shipment)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -35,10 +36,11 @@ from shared.contracts.events import (
     RecipientEntrusted,
     SealedBox,
 )
+from shared.contracts.values import OrderKey
 from shared.database import Database
 from shared.delivery.batch import Reading
 from shared.delivery.engine import Settlement
-from shared.delivery.entrypoints import hears, performs, settles, takes_in
+from shared.delivery.entrypoints import hears, performs, prepares, settles, takes_in
 from shared.delivery.reading import faults_of
 from shared.delivery.work import IntentRow, RawMessage, Work
 from shared.http_client import HttpClient
@@ -188,7 +190,7 @@ class ShippingService(PartHolder):
         label = self.reads.label(request.values["parcel"])
         if label is None:
             raise StatusError(404, "label_unknown")
-        paper = self.parts.keyring.unseal_own(label.key_id, label.box)
+        paper = self.parts.keyring.unseal_own(*label)
         if not paper:
             raise StatusError(404, "label_paper_missing")
         return Answer(200, paper, PDF)
@@ -204,10 +206,17 @@ class ShippingService(PartHolder):
 
     # ── the carrier ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    @prepares(BUY_LABEL)
+    def find_recipients(self, intents: Sequence[IntentRow]) -> Mapping[OrderKey, dict[str, str]]:
+        found: Mapping[OrderKey, dict[str, str]] = self.reads.recipients([intent.about for intent in intents])
+        return found
+
     @performs(BUY_LABEL)
     def ask_for_label(self, intent: IntentRow) -> BoughtLabel | NoLabel:
         call = dict(intent.details)
-        recipient = self.parts.read("recipient", SealedBox(**call.pop("recipient")), intent.about.order_number).value
+        if intent.brought is None:
+            raise Parked("recipient_missing")
+        recipient = self.parts.read("recipient", SealedBox(**intent.brought), intent.about.order_number).value
         if recipient is None:
             raise Parked("recipient_unreadable")
         service = call.pop("shipping_service")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -12,49 +11,48 @@ from services.shipping.commands import NoteTracking
 from services.shipping.domain import Package, Shipment, State
 from shared.contracts.values import OrderKey
 from shared.database import Database, type_of_connection
-from shared.delivery.shelf import Row, Shelf
+from shared.delivery.shelf import Row, Shelf, Table
 from shared.delivery.work import Delivery, Recorder, Store
 
-_COLUMNS = """shop text, order_number text, pick_list text, parcel text, state text, customer_id text, placed_at timestamptz,
-    shipping_service text, lines jsonb, recipient jsonb, package jsonb, label_id text, carrier text, tracking_number text,
-    tracking_url text, reason text, facts jsonb"""
-
-_SELECT = """
-    select shop, order_number, state, customer_id, placed_at, shipping_service, lines, recipient, package, label_id, carrier,
-        tracking_number, tracking_url, reason, facts
-    from shipments
-    where (shop, order_number) in (select key ->> 0, key ->> 1 from json_array_elements(%s::json) as keys (key))
-    order by shop, order_number for update
-"""
-_INSERT = f"""
-    insert into shipments (shop, order_number, pick_list, parcel, state, customer_id, placed_at, shipping_service, lines, recipient,
-        package, label_id, carrier, tracking_number, tracking_url, reason, facts)
-    select shop, order_number, pick_list, parcel, state, customer_id, placed_at, shipping_service, lines, recipient, package, label_id,
-        carrier, tracking_number, tracking_url, reason, facts
-    from json_to_recordset(%s::json) as rows ({_COLUMNS})
-"""  # noqa: S608 - the columns are ours
-_UPDATE = f"""
-    update shipments set state = rows.state, customer_id = rows.customer_id, placed_at = rows.placed_at,
-        shipping_service = rows.shipping_service, lines = rows.lines, recipient = rows.recipient, package = rows.package,
-        label_id = rows.label_id, carrier = rows.carrier, tracking_number = rows.tracking_number, tracking_url = rows.tracking_url,
-        reason = rows.reason, facts = rows.facts
-    from json_to_recordset(%s::json) as rows ({_COLUMNS})
-    where shipments.shop = rows.shop and shipments.order_number = rows.order_number
-"""  # noqa: S608 - the columns are ours
-
-_LABELS_SELECT = """
-    select parcel, key_id, box from labels where parcel in (select key ->> 0 from json_array_elements(%s::json) as keys (key))
-"""
-_LABELS_INSERT = """
-    insert into labels (parcel, key_id, box)
-    select parcel, key_id, decode(box, 'base64') from json_to_recordset(%s::json) as rows (parcel text, key_id text, box text)
-    on conflict (parcel) do nothing
-"""
+# What changes with every fact is kept small; what an order brings once stands in tables that are only ever added to.
+SHIPMENTS = Table(
+    "shipments",
+    key=("shop", "order_number"),
+    columns={
+        "pick_list": "text",
+        "parcel": "text",
+        "state": "text",
+        "placed_at": "timestamptz",
+        "shipping_service": "text",
+        "package": "jsonb",
+        "label_id": "text",
+        "carrier": "text",
+        "tracking_number": "text",
+        "tracking_url": "text",
+        "reason": "text",
+        "facts": "jsonb",
+    },
+    changing=(
+        *("state", "placed_at", "shipping_service", "package", "label_id", "carrier", "tracking_number", "tracking_url"),
+        *("reason", "facts"),
+    ),
+)
+RECIPIENTS = Table("recipients", key=("shop", "order_number"), columns={"customer_id": "text", "recipient": "jsonb"})
+LINES = Table("shipment_lines", key=("shop", "order_number"), columns={"lines": "jsonb"})
+LABELS = Table(
+    "labels",
+    key=("parcel",),
+    columns={"shop": "text", "order_number": "text", "tracking_number": "text", "key_id": "text", "box": "bytea"},
+)
 
 
 @dataclass(frozen=True, slots=True)
 class SealedLabel:
+    """The paper of a parcel's label, sealed: it shows an address."""
+
     parcel: str
+    key: OrderKey
+    tracking_number: str
     key_id: str
     box: bytes
 
@@ -76,36 +74,30 @@ class ShippingStore(Store):
     def __init__(self, connection: type_of_connection, recorder: Recorder) -> None:
         super().__init__(connection, recorder)
         self._shipments: Shelf[OrderKey, Shipment] = Shelf(
-            connection,
-            select=_SELECT,
-            insert=_INSERT,
-            update=_UPDATE,
-            key_of=lambda shipment: shipment.key,
-            to_row=_to_row,
-            from_row=_from_row,
-            key_from_row=lambda row: OrderKey(row[0], row[1]),
+            connection, SHIPMENTS, key_of=lambda shipment: shipment.key, to_row=_to_row, from_row=_from_row
+        )
+        self._recipients: Shelf[OrderKey, Shipment] = Shelf(
+            connection, RECIPIENTS, key_of=lambda shipment: shipment.key, to_row=_recipient_row, from_row=_never_read
+        )
+        self._lines: Shelf[OrderKey, Shipment] = Shelf(
+            connection, LINES, key_of=lambda shipment: shipment.key, to_row=_lines_row, from_row=_never_read
+        )
+        self._labels: Shelf[str, SealedLabel] = Shelf(
+            connection, LABELS, key_of=lambda label: label.parcel, to_row=_label_row, from_row=_never_read
         )
         self._tracked: dict[str, OrderKey] = {}
-        self._labels: Shelf[str, SealedLabel] = Shelf(
-            connection,
-            select=_LABELS_SELECT,
-            insert=_LABELS_INSERT,
-            update=None,
-            key_of=lambda label: label.parcel,
-            to_row=lambda label: {"parcel": label.parcel, "key_id": label.key_id, "box": base64.b64encode(label.box).decode()},
-            from_row=lambda row: SealedLabel(*row),
-            key_from_row=lambda row: row[0],
-        )
 
     def shelves(self) -> Sequence[Shelf[Any, Any]]:
-        return (self._shipments, self._labels)
+        return (self._shipments, self._recipients, self._lines, self._labels)
 
     def prefetch(self, deliveries: Sequence[Delivery]) -> None:
         numbers = [delivery.message.tracking_number for delivery in deliveries if isinstance(delivery.message, NoteTracking)]
         if numbers:
             rows = self.connection.execute(
                 # A number that was used before belongs to the newest parcel: the last row of each wins below.
-                "select tracking_number, shop, order_number from shipments where tracking_number = any(%b::text[]) order by placed_at",
+                """
+                select tracking_number, shop, order_number from labels where tracking_number = any(%b::text[]) order by labelled_at
+                """,
                 (numbers,),
             )
             self._tracked = {number: OrderKey(shop, order_number) for number, shop, order_number in rows}
@@ -123,10 +115,13 @@ class ShippingStore(Store):
         """Saving tells: what the shipment remembers goes to the outbox and the intents of this transaction."""
         self.recorder.remember(shipment, shipment.key)
         self._shipments.save(shipment)
+        if shipment.entrusted is not None:
+            self._recipients.save(shipment)
+            self._lines.save(shipment)
 
-    def keep_label(self, parcel: str, key_id: str, box: bytes) -> None:
-        """Keep a parcel's sealed label; the first one stays."""
-        self._labels.save(SealedLabel(parcel, key_id, box))
+    def keep_label(self, shipment: Shipment, key_id: str, box: bytes) -> None:
+        """Keep the sealed paper of a label that was just written down; once for a parcel."""
+        self._labels.save(SealedLabel(shipment.parcel, shipment.key, str(shipment.tracking_number), key_id, box))
 
 
 class ShippingReads:
@@ -148,7 +143,8 @@ class ShippingReads:
         with self._database.begin() as connection:
             rows = connection.execute(
                 """
-                select pick_list, parcel, order_number, shipping_service, placed_at, tracking_number, lines from shipments
+                select pick_list, parcel, order_number, shipping_service, placed_at, tracking_number, lines
+                from shipments join shipment_lines using (shop, order_number)
                 where state = %s and state in ('to_pick', 'to_pack', 'to_hand_over') order by placed_at limit %s
                 """,
                 (state, limit),
@@ -161,7 +157,7 @@ class ShippingReads:
             row = connection.execute(
                 """
                 select pick_list, parcel, order_number, shipping_service, placed_at, tracking_number, lines, facts ->> 'pick_list_issued'
-                from shipments where pick_list = %s
+                from shipments join shipment_lines using (shop, order_number) where pick_list = %s
                 """,
                 (pick_list,),
             ).fetchone()
@@ -169,15 +165,27 @@ class ShippingReads:
             return None
         return _work_item(row), datetime.fromisoformat(row[7])
 
-    def label(self, parcel: str) -> SealedLabel | None:
+    def label(self, parcel: str) -> tuple[str, bytes] | None:
+        """(key_id, box) of the paper of a parcel's label."""
         with self._database.begin() as connection:
-            row = connection.execute("select parcel, key_id, box from labels where parcel = %s", (parcel,)).fetchone()
-        return SealedLabel(*row) if row else None
+            row = connection.execute("select key_id, box from labels where parcel = %s", (parcel,)).fetchone()
+        return (row[0], row[1]) if row else None
+
+    def recipients(self, keys: Sequence[OrderKey]) -> dict[OrderKey, dict[str, str]]:
+        """The sealed recipients of these orders; where there is none, no entry."""
+        columns = [list(column) for column in zip(*keys, strict=True)]
+        with self._database.read() as connection:
+            rows = connection.execute(RECIPIENTS.select, columns, binary=True).fetchall()
+        return {OrderKey(shop, number): recipient for shop, number, _customer, recipient in rows}
 
 
 def _work_item(row: tuple[Any, ...]) -> WorkItem:
     pick_list, parcel, order_number, shipping_service, placed_at, tracking_number, lines = row[:7]
     return WorkItem(pick_list, parcel, order_number, shipping_service, placed_at, tracking_number, tuple(lines))
+
+
+def _never_read(_row: Row) -> Any:
+    raise TypeError("the handlers only add to this table")
 
 
 def _to_row(shipment: Shipment) -> Row:
@@ -187,11 +195,8 @@ def _to_row(shipment: Shipment) -> Row:
         "pick_list": shipment.pick_list,
         "parcel": shipment.parcel,
         "state": shipment.state,
-        "customer_id": shipment.customer_id,
         "placed_at": shipment.placed_at,
         "shipping_service": shipment.shipping_service,
-        "lines": shipment.lines,
-        "recipient": shipment.recipient,
         "package": asdict(shipment.package) if shipment.package else None,
         "label_id": shipment.label_id,
         "carrier": shipment.carrier,
@@ -202,20 +207,38 @@ def _to_row(shipment: Shipment) -> Row:
     }
 
 
-def _from_row(row: tuple[Any, ...]) -> Shipment:
+def _from_row(row: Row) -> Shipment:
     return Shipment(
-        key=OrderKey(row[0], row[1]),
-        state=State(row[2]),
-        customer_id=row[3],
-        placed_at=row[4],
-        shipping_service=row[5],
-        lines=tuple(row[6]),
-        recipient=row[7],
-        package=Package(**row[8]) if row[8] else None,
-        label_id=row[9],
-        carrier=row[10],
-        tracking_number=row[11],
-        tracking_url=row[12],
-        reason=row[13],
-        facts={fact: datetime.fromisoformat(at) for fact, at in row[14].items()},
+        key=OrderKey(row["shop"], row["order_number"]),
+        state=State(row["state"]),
+        placed_at=row["placed_at"],
+        shipping_service=row["shipping_service"],
+        package=Package(**row["package"]) if row["package"] else None,
+        label_id=row["label_id"],
+        carrier=row["carrier"],
+        tracking_number=row["tracking_number"],
+        tracking_url=row["tracking_url"],
+        reason=row["reason"],
+        facts={fact: datetime.fromisoformat(at) for fact, at in row["facts"].items()},
     )
+
+
+def _recipient_row(shipment: Shipment) -> Row:
+    entrusted: Any = shipment.entrusted
+    return {**shipment.key._asdict(), "customer_id": entrusted.customer_id, "recipient": entrusted.recipient}
+
+
+def _lines_row(shipment: Shipment) -> Row:
+    entrusted: Any = shipment.entrusted
+    return {**shipment.key._asdict(), "lines": entrusted.lines}
+
+
+def _label_row(label: SealedLabel) -> Row:
+    box = "\\x" + label.box.hex()
+    return {
+        "parcel": label.parcel,
+        **label.key._asdict(),
+        "tracking_number": label.tracking_number,
+        "key_id": label.key_id,
+        "box": box,
+    }

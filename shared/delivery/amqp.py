@@ -21,6 +21,7 @@ from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
 from shared.contracts.errors import BrownPaperError
 from shared.delivery import topology
 from shared.delivery.frames import publish_frames
+from shared.delivery.steps import reach
 from shared.delivery.work import OutboxRow, RawMessage
 
 _log = logging.getLogger("brownpaper.broker")
@@ -166,10 +167,12 @@ class _Acknowledger:
         if up_to <= self._acknowledged:
             return
         self._acknowledged = up_to
+        reach("acknowledging")
         try:
             self._channel.basic_ack(up_to, multiple=True)
         except BROKEN:
             return  # the messages come again, and the inbox knows them
+        reach("acknowledged")
 
     def wait_until_idle(self, timeout_seconds: float) -> None:
         deadline = monotonic() + timeout_seconds
@@ -227,6 +230,7 @@ class Publisher:
             )
         # One write for all. A broker that blocks publishers shows in the confirms that do not come.
         channel.connection.transport.write(b"".join(frames))
+        reach("published")
         while self._waiting:
             connection.drain_events()
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import eventlet
 import psycopg
@@ -20,6 +20,7 @@ from shared.contracts.errors import Parked, Refused, TryLater
 from shared.database import Contended, Database, DatabaseUnavailable, type_of_connection
 from shared.delivery import tables
 from shared.delivery.ladder import Ladder
+from shared.delivery.steps import reach
 from shared.delivery.work import Delivery, Ending, IntentRow, OutboxRow, RawMessage, Recorder, Store, Work
 
 _log = logging.getLogger("brownpaper.delivery")
@@ -66,7 +67,10 @@ class Outcome:
 
 
 class Batches:
-    """Runs deliveries through a door's methods. The leases are how long this process may take to publish and to call."""
+    """Runs deliveries through a door's methods.
+
+    The leases are how long this process, the `writer`, may take to publish and to call.
+    """
 
     def __init__(
         self,
@@ -75,18 +79,21 @@ class Batches:
         speaker: str,
         ladder: Ladder,
         *,
+        writer: UUID,
         publish_lease: timedelta,
         call_lease: timedelta,
     ) -> None:
-        self._database, self._store_class, self._speaker = database, store_class, speaker
-        self._ladder, self._publish_lease, self._call_lease = ladder, publish_lease, call_lease
+        self._database, self._store_class, self._speaker, self._ladder = database, store_class, speaker, ladder
+        self.writer, self.publish_lease, self.call_lease = writer, publish_lease, call_lease
 
     def run(self, door: object, read: Reader, deliveries: Sequence[Delivery]) -> list[Outcome]:
         """Handle these, commit, and say what came of it.
 
         Raises DatabaseUnavailable when waiting may help; what was committed of these by then comes again as `repeated`.
         """
+        reach("received")
         readable = [delivery for delivery in deliveries if self._read(read, delivery)]
+        reach("read")
         unread = Outcome(unread=[delivery for delivery in deliveries if delivery.message is None])
         if len(readable) > 1:
             try:
@@ -142,24 +149,38 @@ class Batches:
         with self._database.begin() as connection:
             recorder = Recorder(self._speaker, at)
             store = self._store_class(connection, recorder)
-            outcome = Outcome(outbox=recorder.outbox)
+            outcome = Outcome()
             unclaimed = _Unclaimed(connection, deliveries, at)
+            reach("claimed")
             store.prefetch(deliveries)
             work = Work(store, at)
             for delivery in deliveries:
                 outcome.endings.append((delivery, self._handle(door, delivery, work, unclaimed)))
+            reach("handled")
             for shelf in store.shelves():
                 shelf.flush()
+            reach("rows_written")
             self._write_endings(connection, outcome.endings, at)
-            if recorder.intents:
-                leased_until = at + self._call_lease
-                written = tables.write_intents(connection, recorder.intents, at, leased_until)
-                outcome.intents = [
-                    replace(intent, leased_until=leased_until) for intent in recorder.intents if intent.id in written
-                ]
-            if recorder.outbox:
-                tables.write_outbox(connection, recorder.outbox, at, at + self._publish_lease)
+            reach("endings_written")
+            outcome.intents = self._write_intents(connection, recorder.intents, at)
+            outcome.outbox = self._write_events(connection, recorder.outbox, at)
+            reach("events_written")
         return outcome
+
+    def _write_intents(self, connection: type_of_connection, intents: list[IntentRow], at: datetime) -> list[IntentRow]:
+        """The intents that are new, under our lease: for this process to perform."""
+        if not intents:
+            return []
+        leased_until = at + self.call_lease
+        written = tables.write_intents(connection, intents, at, leased_until)
+        return [replace(intent, leased_until=leased_until) for intent in intents if intent.id in written]
+
+    def _write_events(self, connection: type_of_connection, rows: list[OutboxRow], at: datetime) -> list[OutboxRow]:
+        """The events that this process may publish at once."""
+        if not rows:
+            return []
+        waiting = tables.write_outbox(connection, rows, at, at + self.publish_lease, self.writer)
+        return [row for row in rows if row.id not in waiting]
 
     def _handle(self, door: object, delivery: Delivery, work: Work[Any], unclaimed: _Unclaimed) -> Ending:
         """One delivery by its method; a failure takes back what this delivery saved and recorded, and nothing else."""

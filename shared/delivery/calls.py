@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
@@ -17,8 +17,11 @@ from nameko.extensions import Entrypoint
 
 from shared import metrics
 from shared.contracts.errors import Parked, TryLater, Unanswered
+from shared.contracts.values import OrderKey
 from shared.database import Database
 from shared.delivery import tables
+from shared.delivery.routes import Routes
+from shared.delivery.steps import reach
 from shared.delivery.work import Delivery, IntentRow
 from shared.settings import DeliverySettings
 from shared.workers import WorkerTooSlow, run_worker
@@ -45,20 +48,18 @@ class Calls:
     """
 
     def __init__(
-        self, container: ServiceContainer, settings: DeliverySettings, database: Database, submit: Callable[[Delivery], None]
+        self,
+        container: ServiceContainer,
+        settings: DeliverySettings,
+        database: Database,
+        routes: Routes,
+        submit: Callable[[Delivery], None],
     ) -> None:
-        self._container, self._settings, self._database, self._submit = container, settings, database, submit
+        self._container, self._settings, self._database, self._routes = container, settings, database, routes
+        self._submit = submit
         self._in_flight = Semaphore(settings.calls_in_flight)
         self._in_hand: set[UUID] = set()
         self._is_stopping = False
-        self._performs: dict[str, Entrypoint] = {}
-        self._settles: dict[str, str] = {}
-
-    def performed_by(self, kind: str, entrypoint: Entrypoint) -> None:
-        self._performs[kind] = entrypoint
-
-    def settled_by(self, kind: str, method: str) -> None:
-        self._settles[kind] = method
 
     @property
     def in_hand(self) -> frozenset[UUID]:
@@ -74,16 +75,36 @@ class Calls:
         """Begin no further call; those under way end."""
         self._is_stopping = True
 
-    def perform(self, intent: IntentRow) -> None:
-        """Have this leased intent performed; returns at once."""
-        if not self.has_room or intent.id in self._in_hand:
-            return
-        self._in_hand.add(intent.id)
-        entrypoint = self._performs.get(intent.kind)
-        if entrypoint is None:
-            self._settle(intent, Parked("intent_unknown"))
-        else:
-            eventlet.spawn_n(self._call, entrypoint, intent)
+    def perform(self, intents: Sequence[IntentRow]) -> None:
+        """Have these leased intents performed; returns at once."""
+        by_kind: dict[str, list[IntentRow]] = {}
+        for intent in intents:
+            if self.has_room and intent.id not in self._in_hand:
+                self._in_hand.add(intent.id)
+                by_kind.setdefault(intent.kind, []).append(intent)
+        for kind, group in by_kind.items():
+            if kind in self._routes.performed_by:
+                eventlet.spawn_n(self._perform_all, kind, group)
+            else:
+                for intent in group:
+                    self._settle(intent, Parked("intent_unknown"))
+
+    def _perform_all(self, kind: str, intents: list[IntentRow]) -> None:
+        """Read at once what these calls need beside their intents, then make each call on its own."""
+        preparing = self._routes.prepared_by.get(kind)
+        brought: Mapping[OrderKey, Any] = {}
+        if preparing is not None:
+            try:
+                brought = run_worker(self._container, preparing, intents)
+            except TryLater:
+                self._in_hand.difference_update(intent.id for intent in intents)
+                return  # the sweep takes them up when the database is back
+            except Exception as error:
+                for intent in intents:
+                    self._settle(intent, _unexpected(intent, error))
+                return
+        for intent in intents:
+            eventlet.spawn_n(self._call, self._routes.performed_by[kind], replace(intent, brought=brought.get(intent.about)))
 
     def _call(self, entrypoint: Entrypoint, intent: IntentRow) -> None:
         with self._in_flight:
@@ -93,10 +114,13 @@ class Calls:
                 return
             intent = ours
             started = perf_counter()
+            reach("call_begun")
             outcome = self._ask(entrypoint, intent)
+            reach("call_answered")
         ending = "later" if isinstance(outcome, TryLater) else "parked" if isinstance(outcome, Parked) else "answered"
         metrics.calls.labels(self._container.service_name, intent.kind, ending).observe(perf_counter() - started)
         self._settle(intent, outcome)
+        reach("outcome_submitted")
 
     def _ask(self, entrypoint: Entrypoint, intent: IntentRow) -> Any:
         """The outcome, or the error of ours that stands for it. Bounded by `call_seconds`, which the lease outlasts."""
@@ -110,9 +134,7 @@ class Calls:
         except (TryLater, Parked) as error:
             return error
         except Exception as error:
-            _log.error("call_failed", extra={"kind": intent.kind, "error": type(error).__name__})
-            code = f"unexpected_{type(error).__name__}"
-            return TryLater(code) if intent.tries < MOST_UNEXPECTED else Parked(code)
+            return _unexpected(intent, error)
 
     def _under_lease(self, intent: IntentRow) -> IntentRow | None:
         """The intent under a lease that outlasts the call, renewed where it has waited long; None where another process has it by now."""
@@ -130,7 +152,7 @@ class Calls:
     def _settle(self, intent: IntentRow, outcome: Any) -> None:
         self._submit(
             Delivery(
-                self._settles.get(intent.kind, ""),
+                self._routes.settled_by.get(intent.kind, ""),
                 outcome if isinstance(outcome, Exception) else Settlement(intent, outcome),
                 lambda _ending: self._in_hand.discard(intent.id),
                 about=intent.about,
@@ -140,3 +162,10 @@ class Calls:
                 traceparent=intent.traceparent,
             )
         )
+
+
+def _unexpected(intent: IntentRow, error: Exception) -> TryLater | Parked:
+    """What a defect of ours makes of a call: tried a few times, then a person's. The class of the error only: its text may hold a value."""
+    _log.error("call_failed", extra={"kind": intent.kind, "error": type(error).__name__})
+    code = f"unexpected_{type(error).__name__}"
+    return TryLater(code) if intent.tries < MOST_UNEXPECTED else Parked(code)

@@ -1,4 +1,4 @@
-"""What a door is made of: `hears`, `takes_in`, `performs`, `settles`, and the base class `Door`.
+"""What a door is made of: `hears`, `takes_in`, `prepares`, `performs`, `settles`, and the base class `Door`.
 
 class PaymentsService(Door):
     name = "payments"
@@ -56,22 +56,30 @@ def _registered(register: Callable[[Engine, str, Entrypoint], None]) -> Callable
 
 def hears(event: type[Event]) -> Callable[[F], F]:
     """The method `(event, work)` handles this event, in the batch's transaction."""
-    return _registered(lambda engine, method, _entrypoint: engine.hear(event, method))
+    return _registered(lambda engine, method, _entrypoint: engine.routes.hear(event, method))
 
 
 def takes_in(*queues: str) -> Callable[[F], F]:
     """The method `(raw) -> Reading` reads what comes from these queues, outside any transaction."""
-    return _registered(lambda engine, method, _entrypoint: engine.take_in(queues, method))
+    return _registered(lambda engine, method, _entrypoint: engine.routes.take_in(queues, method))
+
+
+def prepares(kind: str) -> Callable[[F], F]:
+    """The method `(intents) -> {about: what its call needs}` reads at once what many calls need beside their intents.
+
+    What it gives for an order stands in `intent.brought` when the call is performed; None where it gave nothing.
+    """
+    return _registered(lambda engine, _method, entrypoint: engine.routes.prepare(kind, entrypoint))
 
 
 def performs(kind: str) -> Callable[[F], F]:
     """The method `(intent) -> outcome` asks the outside party, outside any transaction, several at a time."""
-    return _registered(lambda engine, _method, entrypoint: engine.perform(kind, entrypoint))
+    return _registered(lambda engine, _method, entrypoint: engine.routes.perform(kind, entrypoint))
 
 
 def settles(kind: str) -> Callable[[F], F]:
     """The method `(settlement, work)` handles the outcome of such a call, in a batch's transaction."""
-    return _registered(lambda engine, method, _entrypoint: engine.settle(kind, method))
+    return _registered(lambda engine, method, _entrypoint: engine.routes.settle(kind, method))
 
 
 class Asks(DependencyProvider):
@@ -120,7 +128,7 @@ class Door:
     asks = Asks()
     messages = Messages()
 
-    @_registered(lambda engine, _method, entrypoint: engine.run_batches_through(entrypoint))
+    @_registered(lambda engine, _method, entrypoint: engine.routes.run_batches_through(entrypoint))
     def handle_batch(self, deliveries: list[Delivery]) -> list[Outcome]:
         outcomes: list[Outcome] = self.engine.run_batch(self, deliveries)
         return outcomes
@@ -142,4 +150,4 @@ class Door:
         return Answer(200, metrics.exposition(), {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
 
-__all__ = ["Door", "hears", "performs", "settles", "takes_in"]
+__all__ = ["Door", "hears", "performs", "prepares", "settles", "takes_in"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from uuid import UUID
 
 import eventlet
@@ -15,10 +16,13 @@ from shared.database import Database
 from shared.delivery import tables
 from shared.delivery.amqp import Publisher
 from shared.delivery.ladder import Ladder
+from shared.delivery.steps import reach
 from shared.delivery.work import OutboxRow
 
 _log = logging.getLogger("brownpaper.delivery")
 _STOP = object()
+FIRST_RETRY = 3  # the rung of the ladder on which an event begins that no queue took: nothing mends that within a second
+HELD_BACK_SECONDS = 60  # longer than any batch of ours stands in this line
 MOST_ROWS = 500
 MOST_BYTES = 2 * 1024 * 1024
 MOST_IN_HAND = 20_000
@@ -36,6 +40,7 @@ class Relay:
         self._service, self._publisher, self._database, self._ladder = service, publisher, database, ladder
         self._waiting: Queue = Queue()
         self._rows_in_hand = 0
+        self._failing: dict[str, float] = {}  # order → until when its events in this line are left to the sweep
 
     @property
     def is_connected(self) -> bool:
@@ -84,7 +89,10 @@ class Relay:
         return batch, True
 
     def _publish(self, rows: list[OutboxRow]) -> None:
-        confirmed, failed = self._publisher.publish(rows)
+        rows, held_back = self._part(rows)
+        reach("publishing")
+        confirmed, failed = self._publisher.publish(rows) if rows else (set(), set())
+        reach("confirmed")
         in_doubt = {row.id for row in rows} - confirmed - failed
         metrics.published.labels(self._service, "confirmed").inc(len(confirmed))
         if failed:
@@ -92,20 +100,39 @@ class Relay:
             _log.error(
                 "event_not_taken", extra={"batch": len(failed), "types": sorted({row.type for row in rows if row.id in failed})}
             )
-        self._settle(confirmed, failed, self._ladder.delay(3))
         if in_doubt:
             _log.warning("broker_unavailable", extra={"batch": len(in_doubt)})
             metrics.published.labels(self._service, "in_doubt").inc(len(in_doubt))
-            self._settle(set(), in_doubt, timedelta(seconds=1))
+        if failed or in_doubt:
+            until = monotonic() + HELD_BACK_SECONDS
+            self._failing.update((row.subject, until) for row in rows if row.subject and row.id not in confirmed)
+        self._settle(confirmed, failed, in_doubt | held_back)
+        reach("forgotten")
+        if in_doubt:
             eventlet.sleep(0.5)
 
-    def _settle(self, confirmed: set[UUID], later: set[UUID], delay: timedelta) -> None:
+    def _part(self, rows: list[OutboxRow]) -> tuple[list[OutboxRow], set[UUID]]:
+        """What may be published now, and the ids of what must not overtake an earlier event of its order that failed.
+
+        What is taken up again by the sweep is the first of its order that stands, and opens the way for the next.
+        """
+        if not self._failing:
+            return rows, set()
+        now = monotonic()
+        self._failing = {subject: until for subject, until in self._failing.items() if until > now}
+        free = [row for row in rows if row.subject not in self._failing or row.is_first]
+        return free, {row.id for row in rows} - {row.id for row in free}
+
+    def _settle(self, confirmed: set[UUID], failed: set[UUID], soon: set[UUID]) -> None:
         """Forget what is confirmed, and let the sweep take up the rest after a while."""
+        now = datetime.now(UTC)
         try:
             with self._database.begin() as connection:
                 if confirmed:
                     tables.delete_outbox(connection, sorted(confirmed))
-                if later:
-                    tables.release_outbox(connection, sorted(later), datetime.now(UTC) + delay)
+                if failed:
+                    tables.release_outbox(connection, sorted(failed), now + self._ladder.delay(FIRST_RETRY))
+                if soon:
+                    tables.release_outbox(connection, sorted(soon), now + timedelta(seconds=1))
         except TryLater:
-            _log.warning("database_unavailable", extra={"batch": len(confirmed) + len(later)})
+            _log.warning("database_unavailable", extra={"batch": len(confirmed) + len(failed) + len(soon)})

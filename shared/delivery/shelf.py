@@ -7,8 +7,10 @@ processes never wait for each other in a circle.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from copy import copy
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -20,57 +22,100 @@ T = TypeVar("T")
 Row = dict[str, Any]
 
 
-class Shelf(Generic[K, T]):
-    """One table of a store.
+@dataclass(frozen=True)
+class Table:
+    """A table as a store names it, once: the columns of its key (all of them text) and its other columns with their SQL types.
 
-    `select` takes one parameter, a JSON array of keys, locks and returns rows whose columns begin with those of the key; `insert` and
-    `update` take one parameter, a JSON array of rows. `key_of` reads an object's key, `to_row` makes its row, `from_row` the object
-    from a row. `insert` must fail on a row that exists: another process was faster, and the batch is tried again.
+    `changing` are the columns that an update writes; a table without any is only ever added to. Rows of a table that is only added to are not
+    locked when they are read: nobody changes them.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    columns: Mapping[str, str]
+    changing: tuple[str, ...] = ()
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """All columns, the key's first: the order in which rows are read."""
+        return (*self.key, *self.columns)
+
+    @cached_property
+    def select(self) -> str:
+        """One parameter for each column of the key: an array. The rows that there are, in no particular order."""
+        wanted = ", ".join(["%b::text[]"] * len(self.key))
+        columns = ", ".join(f'{self.name}."{name}"' for name in self.names)
+        lock = f" order by {', '.join(self.key)} for update of {self.name}" if self.changing else ""
+        using = ", ".join(self.key)
+        return f"select {columns} from unnest({wanted}) as wanted ({using}) join {self.name} using ({using}){lock}"  # noqa: S608
+
+    @cached_property
+    def insert(self) -> str:
+        """One parameter, a JSON array of rows. Fails on a row that exists: another process was faster, and the batch is tried again."""
+        columns = ", ".join(f'"{name}"' for name in self.names)
+        return f"insert into {self.name} ({columns}) select {columns} from {self._rows(self.names)}"  # noqa: S608 - names of ours
+
+    @cached_property
+    def update(self) -> str:
+        """One parameter, a JSON array of rows that exist."""
+        if not self.changing:
+            raise TypeError("rows of this table are never changed")
+        sets = ", ".join(f'"{name}" = rows."{name}"' for name in self.changing)
+        same = " and ".join(f"{self.name}.{name} = rows.{name}" for name in self.key)
+        return f"update {self.name} set {sets} from {self._rows((*self.key, *self.changing))} where {same}"  # noqa: S608 - names of ours
+
+    def _rows(self, names: Iterable[str]) -> str:
+        types = ", ".join(f'"{name}" {self.columns.get(name, "text")}' for name in names)
+        return f"json_to_recordset(%s::json) as rows ({types})"
+
+
+class Shelf(Generic[K, T]):
+    """One table of a store on one transaction.
+
+    `key_of` reads an object's key, `to_row` makes its row (every column by name), `from_row` makes the object from such a row.
     """
 
     def __init__(
         self,
         connection: type_of_connection,
+        table: Table,
         *,
-        select: str,
-        insert: str,
-        update: str | None,
         key_of: Callable[[T], K],
         to_row: Callable[[T], Row],
-        from_row: Callable[[tuple[Any, ...]], T],
-        key_from_row: Callable[[tuple[Any, ...]], K],
+        from_row: Callable[[Row], T],
     ) -> None:
-        self._connection = connection
-        self._select, self._insert, self._update = select, insert, update
-        self._key_of, self._to_row, self._from_row, self._key_from_row = key_of, to_row, from_row, key_from_row
-        self._loaded: dict[K, tuple[Any, ...] | None] = {}
-        self._saved: dict[K, T] = {}
-        self._undo: list[tuple[K, T | None]] = []
+        self._connection, self._table = connection, table
+        self._key_of, self._to_row, self._from_row = key_of, to_row, from_row
+        self._loaded: dict[Any, tuple[Any, ...] | None] = {}
+        self._saved: dict[Any, T] = {}
+        self._undo: list[tuple[Any, T | None]] = []
 
     def prefetch(self, keys: Iterable[K]) -> None:
-        """Read and lock these rows, those not read yet, in one statement."""
-        wanted = sorted({key for key in keys if key not in self._loaded}, key=repr)
+        """Read these rows, those not read yet, in one statement; and lock them, where the table's rows change."""
+        wanted = sorted({_plain(key) for key in keys} - self._loaded.keys())
         if not wanted:
             return
-        parameter = orjson.dumps([list(key) if isinstance(key, tuple) else [key] for key in wanted]).decode()
         self._loaded.update(dict.fromkeys(wanted))
-        for row in self._connection.execute(self._select, (parameter,), binary=True):
-            self._loaded[self._key_from_row(row)] = row
+        size = len(self._table.key)
+        columns = tuple(list(column) for column in zip(*wanted, strict=True))
+        for row in self._connection.execute(self._table.select, columns, binary=True):
+            self._loaded[row[:size]] = row
 
     def get(self, key: K) -> T | None:
         """The object under this key as it was last saved in this transaction, or None."""
-        saved = self._saved.get(key)
+        plain = _plain(key)
+        saved = self._saved.get(plain)
         if saved is not None:
             # A shallow copy keeps handlers apart: domain objects replace their members and never change one in place.
             return copy(saved)
-        if key not in self._loaded:
+        if plain not in self._loaded:
             self.prefetch([key])
-        row = self._loaded[key]
-        return None if row is None else self._from_row(row)
+        row = self._loaded[plain]
+        return None if row is None else self._from_row(dict(zip(self._table.names, row, strict=True)))
 
     def save(self, item: T) -> None:
         """Write this object when the transaction ends well."""
-        key = self._key_of(item)
+        key = _plain(self._key_of(item))
         self._undo.append((key, self._saved.get(key)))
         self._saved[key] = item
 
@@ -88,13 +133,16 @@ class Shelf(Generic[K, T]):
 
     def flush(self) -> None:
         """Write all saved objects: one statement for new rows, one for changed ones."""
-        saved = sorted(self._saved.items(), key=lambda entry: repr(entry[0]))
+        saved = sorted(self._saved.items())
         fresh = [self._to_row(item) for key, item in saved if self._loaded.get(key) is None]
         changed = [self._to_row(item) for key, item in saved if self._loaded.get(key) is not None]
         if fresh:
-            self._connection.execute(self._insert, (orjson.dumps(fresh).decode(),))
+            self._connection.execute(self._table.insert, (orjson.dumps(fresh).decode(),))
         if changed:
-            if self._update is None:
-                raise TypeError("rows of this table are never changed")
-            self._connection.execute(self._update, (orjson.dumps(changed).decode(),))
+            self._connection.execute(self._table.update, (orjson.dumps(changed).decode(),))
         self._saved.clear()
+
+
+def _plain(key: Any) -> tuple[Any, ...]:
+    """The key as rows begin with it: a plain tuple hashes and sorts faster than a named one."""
+    return tuple(key) if isinstance(key, tuple) else (key,)

@@ -15,6 +15,8 @@ from shared.contracts.values import OrderKey
 from shared.database import type_of_connection
 from shared.delivery.work import IntentRow, OutboxRow
 
+_OUTBOX_SWEEP = 0x6F757462  # "outb": one sweep of an outbox at a time
+
 
 def _json(value: object) -> str:
     return orjson.dumps(value).decode()
@@ -43,19 +45,33 @@ def claim(connection: type_of_connection, claims: Iterable[tuple[str, str]], at:
 # ── outbox ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def write_outbox(connection: type_of_connection, rows: Sequence[OutboxRow], at: datetime, leased_until: datetime) -> None:
-    connection.execute(
+def write_outbox(
+    connection: type_of_connection, rows: Sequence[OutboxRow], at: datetime, leased_until: datetime, writer: UUID
+) -> set[UUID]:
+    """Write events and give the ids of those that must wait: an earlier event of the same order stands with another, or failed.
+
+    Those are due at once, for the sweep, which takes an order's events in their order.
+    """
+    written = connection.execute(
         """
-        insert into outbox (id, exchange, type, subject, body, leased_until, created_at)
-        select id, exchange, type, subject, body, %s, %s
+        insert into outbox (id, exchange, type, subject, body, writer, leased_until, created_at)
+        select id, exchange, type, subject, body, %s, %s, %s
         from json_to_recordset(%s::json) as rows (id uuid, exchange text, type text, subject text, body text)
+        returning id, subject <> '' and exists (
+            select from outbox as earlier where earlier.subject = outbox.subject and earlier.writer is distinct from outbox.writer
+        )
         """,
         (
+            writer,
             leased_until,
             at,
             _json([{"id": r.id, "exchange": r.exchange, "type": r.type, "subject": r.subject, "body": r.body} for r in rows]),
         ),
     )
+    waiting = {identity for identity, must_wait in written if must_wait}
+    if waiting:
+        release_outbox(connection, sorted(waiting), at)
+    return waiting
 
 
 def delete_outbox(connection: type_of_connection, ids: Sequence[UUID]) -> None:
@@ -63,22 +79,39 @@ def delete_outbox(connection: type_of_connection, ids: Sequence[UUID]) -> None:
     connection.execute("delete from outbox where id = any(%b::uuid[])", (list(ids),))
 
 
-def lease_outbox(connection: type_of_connection, at: datetime, leased_until: datetime, limit: int) -> list[OutboxRow]:
-    """Lease rows whose publisher did not finish, in the order of their writing; safe beside other processes."""
+def lease_outbox(
+    connection: type_of_connection, at: datetime, leased_until: datetime, limit: int, writer: UUID
+) -> list[OutboxRow]:
+    """Lease rows whose publisher did not finish: of each order the first only, for the next waits until that one is taken.
+
+    Safe beside other processes: only one sweeps at a time, another gets nothing.
+    """
+    if connection.execute("select pg_try_advisory_xact_lock(%s)", (_OUTBOX_SWEEP,)).fetchone() != (True,):
+        return []
     rows = connection.execute(
         """
-        update outbox set leased_until = %s, tries = tries + 1
-        where id in (select id from outbox where leased_until < %s order by position limit %s for update skip locked)
+        update outbox set leased_until = %s, writer = %s, tries = tries + 1
+        where id in (
+            select id from outbox as due
+            where leased_until <= %s and (subject = '' or not exists (
+                select from outbox as earlier where earlier.subject = due.subject and earlier.position < due.position
+            ))
+            order by position limit %s for update
+        )
         returning id, exchange, type, subject, body, position
         """,
-        (leased_until, at, limit),
+        (leased_until, writer, at, limit),
     ).fetchall()
-    return [OutboxRow(*row[:5]) for row in sorted(rows, key=lambda row: row[5])]
+    in_order = sorted(rows, key=lambda row: row[5])
+    return [
+        OutboxRow(identity, exchange, kind, subject, body, is_first=True)
+        for identity, exchange, kind, subject, body, _ in in_order
+    ]
 
 
 def release_outbox(connection: type_of_connection, ids: Sequence[UUID], due_at: datetime) -> None:
-    """Let these rows be tried again from `due_at` on."""
-    connection.execute("update outbox set leased_until = %s where id = any(%b::uuid[])", (due_at, list(ids)))
+    """Let these rows be tried again from `due_at` on, by whoever sweeps."""
+    connection.execute("update outbox set leased_until = %s, writer = null where id = any(%b::uuid[])", (due_at, list(ids)))
 
 
 # ── intents ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -69,18 +69,25 @@ class RawMessage:
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """An event as it goes to the broker, in the words of the table `outbox`."""
+    """An event as it goes to the broker, in the words of the table `outbox`.
+
+    `subject` is the order that it is about: an order's events go in the order of their writing. `is_first`: no earlier one of its order stands.
+    """
 
     id: UUID
     exchange: str
     type: str
     subject: str
     body: str
+    is_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class IntentRow:
-    """An intent as it is performed. `in_doubt`: an earlier try may have reached the party, so look it up first."""
+    """An intent as it is performed. `in_doubt`: an earlier try may have reached the party, so look it up first.
+
+    `brought` is what the door's `prepares` method found for this order: it may hold a personal part and is written nowhere.
+    """
 
     id: UUID
     kind: str
@@ -91,6 +98,7 @@ class IntentRow:
     tries: int = 1
     in_doubt: bool = False
     leased_until: datetime | None = None
+    brought: Any = field(default=None, repr=False)
 
 
 @dataclass(slots=True)

@@ -20,9 +20,11 @@ DOORS: dict[str, type[Door]] = {
 
 
 class Register:
-    """What an engine is told by a door's entrypoints."""
+    """What an engine's routes are told by a door's entrypoints."""
 
     def __init__(self, door: type[Door]) -> None:
+        self.routes = self
+        self.prepares: set[str] = set()
         self.heard: dict[str, tuple[type[Any], str]] = {}
         self.intake: dict[str, str] = {}
         self.performs: dict[str, str] = {}
@@ -38,6 +40,9 @@ class Register:
 
     def take_in(self, queues: Sequence[str], method: str) -> None:
         self.intake.update(dict.fromkeys(queues, method))
+
+    def prepare(self, kind: str, _entrypoint: object) -> None:
+        self.prepares.add(kind)
 
     def perform(self, kind: str, _entrypoint: object) -> None:
         self.performs[kind] = kind

@@ -1,0 +1,57 @@
+"""Which method of a door is for what: filled by the door's entrypoints as they are set up, read by the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nameko.extensions import Entrypoint
+
+from shared.contracts.events import Event
+from shared.delivery import topology
+from shared.delivery.batch import Reading
+from shared.delivery.reading import read_event
+from shared.delivery.work import RawMessage
+
+
+class Routes:
+    """One door's methods. Nothing is asked of it before the whole door is set up."""
+
+    def __init__(self) -> None:
+        self.batch_entrypoint: Entrypoint | None = None
+        self.heard: dict[str, tuple[type[Event], str]] = {}
+        self.prepared_by: dict[str, Entrypoint] = {}
+        self.performed_by: dict[str, Entrypoint] = {}
+        self.settled_by: dict[str, str] = {}
+        self._intake: dict[str, str] = {}
+
+    def run_batches_through(self, entrypoint: Entrypoint) -> None:
+        self.batch_entrypoint = entrypoint
+
+    def hear(self, event: type[Event], method: str) -> None:
+        self.heard[event.type] = (event, method)
+
+    def take_in(self, queues: Sequence[str], method: str) -> None:
+        self._intake.update(dict.fromkeys(queues, method))
+
+    def prepare(self, kind: str, entrypoint: Entrypoint) -> None:
+        self.prepared_by[kind] = entrypoint
+
+    def perform(self, kind: str, entrypoint: Entrypoint) -> None:
+        self.performed_by[kind] = entrypoint
+
+    def settle(self, kind: str, method: str) -> None:
+        self.settled_by[kind] = method
+
+    def read(self, door: object, raw: RawMessage) -> Reading:
+        """What a raw message says, by the door's own reader of its queue or as a colleague's event. Raises what readers raise."""
+        method = self._intake.get(raw.queue)
+        if method is None:
+            return read_event(raw, self.heard)
+        reading: Reading = getattr(door, method)(raw)
+        return reading
+
+    def known_kinds(self, door_class: type[Any]) -> frozenset[str]:
+        """The closed set of types that a log line or a metric may name."""
+        methods = (name for name in dir(door_class) if not name.startswith("_"))
+        return frozenset({*self.heard, *topology.STOREFRONT_EVENTS, *methods})

@@ -1,0 +1,75 @@
+"""The sweep: takes up what is due, and what a process that is no more left behind. A commit's own work never waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import eventlet
+
+from shared.contracts.errors import TryLater
+from shared.database import Database
+from shared.delivery import tables
+from shared.delivery.batch import Batches
+from shared.delivery.calls import Calls
+from shared.delivery.relay import Relay
+from shared.delivery.steps import reach
+from shared.delivery.work import Delivery, RawMessage
+
+MOST_SWEPT = 200
+MOST_SWEPT_EVENTS = 2000  # an outage of the broker leaves many, and only the first of each order may go at a time
+
+
+class Sweep:
+    """Events nobody confirmed, calls nobody finished, messages whose time has come; never more than there is room for."""
+
+    def __init__(
+        self,
+        database: Database,
+        relay_database: Database,
+        relay: Relay,
+        calls: Calls,
+        submit: Callable[[Delivery], None],
+        batches: Batches,
+        every_seconds: float,
+    ) -> None:
+        self._database, self._relay_database, self._relay, self._calls = database, relay_database, relay, calls
+        self._submit, self._batches, self._every_seconds = submit, batches, every_seconds
+
+    def run(self) -> None:
+        while True:
+            eventlet.sleep(self._every_seconds)
+            try:
+                more = self.once(datetime.now(UTC))
+                while more:  # the next events of the same orders, or more than one sweep takes
+                    eventlet.sleep(0.05)
+                    more = self.once(datetime.now(UTC))
+            except TryLater:
+                continue
+
+    def once(self, at: datetime) -> bool:
+        """Take up what is due at `at`; whether more may be due at once. Raises TryLater where the database is away."""
+        batches = self._batches
+        rows = []
+        if self._relay.has_room:
+            with self._relay_database.begin() as connection:
+                rows = tables.lease_outbox(connection, at, at + batches.publish_lease, MOST_SWEPT_EVENTS, batches.writer)
+        with self._database.begin() as connection:
+            intents = []
+            if self._calls.has_room:
+                intents = tables.lease_intents(connection, at, at + batches.call_lease, MOST_SWEPT, self._calls.in_hand)
+            held = tables.lease_held(connection, at, at + batches.call_lease, MOST_SWEPT)
+        if rows or intents or held:
+            reach("taken_up_again")
+        if rows:
+            self._relay.publish(rows)
+        if intents:
+            self._calls.perform(intents)
+        for row in held:
+            raw = RawMessage(row.queue, (row.body or "").encode(), content_type="application/json", **row.headers)
+            self._submit(Delivery("", None, _ignore, held_id=row.id, tries=row.tries, first_at=row.first_at, raw=raw))
+        return bool(rows) or MOST_SWEPT in (len(intents), len(held))
+
+
+def _ignore(_ending: object) -> None:
+    return None
