@@ -116,8 +116,8 @@ class Database:
             yield connection
 
     @contextmanager
-    def read(self) -> Iterator[type_of_connection]:
-        """A connection for single statements that only read, each its own transaction: no round trips to begin and to commit.
+    def single(self) -> Iterator[type_of_connection]:
+        """A connection for single statements, each its own transaction: no round trips to begin and to commit.
 
         Raises what `begin` raises.
         """

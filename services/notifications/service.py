@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
-
-from nameko.extensions import DependencyProvider
 
 from services.notifications import handlers
 from services.notifications.composing import compose
@@ -29,46 +26,28 @@ from shared.database import Database
 from shared.delivery.engine import Settlement
 from shared.delivery.entrypoints import hears, performs, prepares, settles
 from shared.delivery.work import IntentRow, Work
+from shared.dependencies import Made
 from shared.parts import PartHolder
 
 Unit = Work[NotificationsStore]
 
 
-class MailServer(DependencyProvider):
-    """Injects the mail server."""
-
-    def setup(self) -> None:
-        settings: NotificationsSettings = self.container.config["settings"]
-        self._mailbox = Mailbox(
-            settings.smtp_url.get_secret_value(),
-            timeout_seconds=(5.0, settings.smtp_timeout_seconds),
-            pool_size=settings.calls_in_flight,
-            ca_file=settings.smtp_ca_file,
-        )
-
-    def get_dependency(self, worker_ctx: Any) -> Mailbox:
-        return self._mailbox
+def _mailbox(settings: NotificationsSettings) -> Mailbox:
+    return Mailbox(
+        settings.smtp_url.get_secret_value(),
+        timeout_seconds=(5.0, settings.smtp_timeout_seconds),
+        pool_size=settings.calls_in_flight,
+        ca_file=settings.smtp_ca_file,
+    )
 
 
-class Writer(DependencyProvider):
-    """Injects the shop in whose name mails are written."""
-
-    def setup(self) -> None:
-        settings: NotificationsSettings = self.container.config["settings"]
-        self._shop = Shop(settings.shop_name, settings.mail_from)
-
-    def get_dependency(self, worker_ctx: Any) -> Shop:
-        return self._shop
+def _shop(settings: NotificationsSettings) -> Shop:
+    """In whose name mails are written."""
+    return Shop(settings.shop_name, settings.mail_from)
 
 
-class Reads(DependencyProvider):
-    """Injects what is read beside the handlers."""
-
-    def setup(self) -> None:
-        self._reads = NotificationsReads(Database(self.container.config["settings"].database_url, name="notifications.reads"))
-
-    def get_dependency(self, worker_ctx: Any) -> NotificationsReads:
-        return self._reads
+def _reads(settings: NotificationsSettings) -> NotificationsReads:
+    return NotificationsReads(Database(settings.database_url, name="notifications.reads"))
 
 
 class NotificationsService(PartHolder):
@@ -76,9 +55,9 @@ class NotificationsService(PartHolder):
 
     name = "notifications"
     Store = NotificationsStore
-    reads = Reads()
-    mailbox = MailServer()
-    shop = Writer()
+    reads = Made(_reads)
+    mailbox = Made(_mailbox)
+    shop = Made(_shop)
 
     @hears(ContactEntrusted)
     def contact_entrusted(self, event: ContactEntrusted, work: Unit) -> None:

@@ -73,7 +73,7 @@ class NotificationsReads:
     def contacts(self, keys: Sequence[OrderKey]) -> dict[OrderKey, KeptContact]:
         """What is kept of these orders' contacts; where there is nothing, no entry."""
         columns = [list(column) for column in zip(*keys, strict=True)]
-        with self._database.read() as connection:
+        with self._database.single() as connection:
             rows = connection.execute(CONTACTS.select, columns, binary=True).fetchall()
         return {OrderKey(shop, number): KeptContact(contact, order) for shop, number, _customer, contact, order in rows}
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
-
-from nameko.extensions import DependencyProvider
 
 from services.orders import handlers
 from services.orders.intake import Answered, NotTaken
@@ -35,38 +32,19 @@ from shared.delivery.batch import Reading
 from shared.delivery.entrypoints import Door, hears, takes_in
 from shared.delivery.topology import DROPPED_ANSWERS, INTAKE_OVER_HTTPS, INTAKE_QUEUE
 from shared.delivery.work import Ending, RawMessage, Work
+from shared.dependencies import Made, settings_themselves
 from shared.http_door import Answer, Request, StatusError, is_json, serve
 from shared.sealing import IntakeKey
 
 Unit = Work[OrdersStore]
 
 
-class Keys(DependencyProvider):
-    """Injects the board of the services' public keys."""
-
-    def setup(self) -> None:
-        self._board = KeyBoard(OrdersReads(Database(self.container.config["settings"].database_url, name="orders.keys")))
-
-    def get_dependency(self, worker_ctx: Any) -> KeyBoard:
-        return self._board
+def _keys(settings: OrdersSettings) -> KeyBoard:
+    return KeyBoard(OrdersReads(Database(settings.database_url, name="orders.keys")))
 
 
-class Reads(DependencyProvider):
-    """Injects what the doors read beside the handlers."""
-
-    def setup(self) -> None:
-        self._reads = OrdersReads(Database(self.container.config["settings"].database_url, name="orders.reads"))
-
-    def get_dependency(self, worker_ctx: Any) -> OrdersReads:
-        return self._reads
-
-
-class Knobs(DependencyProvider):
-    """Injects the settings."""
-
-    def get_dependency(self, worker_ctx: Any) -> OrdersSettings:
-        settings: OrdersSettings = self.container.config["settings"]
-        return settings
+def _reads(settings: OrdersSettings) -> OrdersReads:
+    return OrdersReads(Database(settings.database_url, name="orders.reads"))
 
 
 class OrdersService(Door):
@@ -74,9 +52,9 @@ class OrdersService(Door):
 
     name = "orders"
     Store = OrdersStore
-    keys = Keys()
-    reads = Reads()
-    settings = Knobs()
+    keys = Made(_keys)
+    reads = Made(_reads)
+    settings = Made(settings_themselves)
 
     # ── storefronts ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from nameko.extensions import DependencyProvider
 
 from services.payments import handlers
 from services.payments.domain import AUTHORISE, CAPTURE
@@ -28,53 +25,42 @@ from shared.database import Database
 from shared.delivery.engine import Settlement
 from shared.delivery.entrypoints import hears, performs, prepares, settles
 from shared.delivery.work import IntentRow, Work
+from shared.dependencies import Made
 from shared.http_client import HttpClient
 from shared.parts import PartHolder
 
 TWOCHECKOUT = "2checkout"  # the one provider that is told who pays
 
 
-class Providers(DependencyProvider):
-    """Injects the payment companies, by the contract's names for them."""
+def _providers(settings: PaymentsSettings) -> dict[str, PaymentProvider]:
+    """The payment companies, by the contract's names for them."""
+    pool_size, timeout_seconds = settings.calls_in_flight, (4.0, settings.party_timeout_seconds)
 
-    def setup(self) -> None:
-        settings: PaymentsSettings = self.container.config["settings"]
-        pool_size, timeout_seconds = settings.calls_in_flight, (4.0, settings.party_timeout_seconds)
+    def client(url: str, ca_file: str | None) -> HttpClient:
+        return HttpClient(url, timeout_seconds=timeout_seconds, pool_size=pool_size, ca_file=ca_file)
 
-        def client(url: str, ca_file: str | None) -> HttpClient:
-            return HttpClient(url, timeout_seconds=timeout_seconds, pool_size=pool_size, ca_file=ca_file)
-
-        self._providers: dict[str, PaymentProvider] = {
-            "paypal": PayPal(
-                client(settings.paypal_base_url, settings.paypal_ca_file),
-                client_id=settings.paypal_client_id,
-                client_secret=settings.paypal_client_secret.get_secret_value(),
+    return {
+        "paypal": PayPal(
+            client(settings.paypal_base_url, settings.paypal_ca_file),
+            client_id=settings.paypal_client_id,
+            client_secret=settings.paypal_client_secret.get_secret_value(),
+        ),
+        TWOCHECKOUT: TwoCheckout(
+            client(settings.twocheckout_base_url, settings.twocheckout_ca_file),
+            client(settings.twocheckout_idn_url, settings.twocheckout_ca_file),
+            TwoCheckoutAccount(
+                settings.twocheckout_merchant_code,
+                settings.twocheckout_secret_key.get_secret_value(),
+                settings.twocheckout_return_url,
+                settings.twocheckout_cancel_url,
+                settings.twocheckout_payment_type,
             ),
-            TWOCHECKOUT: TwoCheckout(
-                client(settings.twocheckout_base_url, settings.twocheckout_ca_file),
-                client(settings.twocheckout_idn_url, settings.twocheckout_ca_file),
-                TwoCheckoutAccount(
-                    settings.twocheckout_merchant_code,
-                    settings.twocheckout_secret_key.get_secret_value(),
-                    settings.twocheckout_return_url,
-                    settings.twocheckout_cancel_url,
-                    settings.twocheckout_payment_type,
-                ),
-            ),
-        }
-
-    def get_dependency(self, worker_ctx: Any) -> dict[str, PaymentProvider]:
-        return self._providers
+        ),
+    }
 
 
-class Reads(DependencyProvider):
-    """Injects what is read beside the handlers."""
-
-    def setup(self) -> None:
-        self._reads = PaymentsReads(Database(self.container.config["settings"].database_url, name="payments.reads"))
-
-    def get_dependency(self, worker_ctx: Any) -> PaymentsReads:
-        return self._reads
+def _reads(settings: PaymentsSettings) -> PaymentsReads:
+    return PaymentsReads(Database(settings.database_url, name="payments.reads"))
 
 
 class PaymentsService(PartHolder):
@@ -82,8 +68,8 @@ class PaymentsService(PartHolder):
 
     name = "payments"
     Store = PaymentsStore
-    reads = Reads()
-    providers = Providers()
+    reads = Made(_reads)
+    providers = Made(_providers)
 
     @hears(BillingEntrusted)
     def billing_entrusted(self, event: BillingEntrusted, work: Work[PaymentsStore]) -> None:

@@ -97,7 +97,7 @@ class PaymentsReads:
         if not keys:
             return {}
         columns = [list(column) for column in zip(*keys, strict=True)]
-        with self._database.read() as connection:
+        with self._database.single() as connection:
             rows = connection.execute(
                 """
                 select shop, order_number, billing

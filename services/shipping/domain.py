@@ -15,6 +15,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from shared.contracts.aggregate import Aggregate, Intent
@@ -82,6 +83,7 @@ class NoLabel:
     codes: tuple[str, ...]
 
 
+@lru_cache(maxsize=4096)
 def _name(prefix: str, key: OrderKey) -> str:
     # Base 32 of a digest: letters and digits that a person can read out, 60 bits, the same for ever for the same order.
     digest = hashlib.sha256(f"{key.shop} {key.order_number}".encode()).digest()

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from nameko.extensions import DependencyProvider
 from pydantic import ValidationError
 
 from services.shipping import handlers, staff
@@ -43,6 +42,7 @@ from shared.delivery.engine import Settlement
 from shared.delivery.entrypoints import hears, performs, prepares, settles, takes_in
 from shared.delivery.reading import faults_of
 from shared.delivery.work import IntentRow, RawMessage, Work
+from shared.dependencies import Made, settings_themselves
 from shared.http_client import HttpClient
 from shared.http_door import Answer, Request, StatusError, serve
 from shared.parts import PartHolder
@@ -52,51 +52,28 @@ PDF = {"Content-Type": "application/pdf", "Cache-Control": "no-store"}
 Unit = Work[ShippingStore]
 
 
-class CarrierAccount(DependencyProvider):
-    """Injects the carrier."""
-
-    def setup(self) -> None:
-        settings: ShippingSettings = self.container.config["settings"]
-        http = HttpClient(
-            settings.carrier_base_url,
-            timeout_seconds=(4.0, settings.party_timeout_seconds),
-            pool_size=settings.calls_in_flight,
-            ca_file=settings.carrier_ca_file,
-        )
-        sender = Sender(
-            settings.ship_from_name,
-            settings.ship_from_phone,
-            settings.ship_from_line1,
-            settings.ship_from_city,
-            settings.ship_from_region,
-            settings.ship_from_postal_code,
-            settings.ship_from_country,
-            settings.ship_from_company,
-        )
-        self._carrier = ShipEngine(
-            http, api_key=settings.carrier_api_key.get_secret_value(), carrier_id=settings.carrier_id, sender=sender
-        )
-
-    def get_dependency(self, worker_ctx: Any) -> Carrier:
-        return self._carrier
+def _carrier(settings: ShippingSettings) -> Carrier:
+    http = HttpClient(
+        settings.carrier_base_url,
+        timeout_seconds=(4.0, settings.party_timeout_seconds),
+        pool_size=settings.calls_in_flight,
+        ca_file=settings.carrier_ca_file,
+    )
+    sender = Sender(
+        settings.ship_from_name,
+        settings.ship_from_phone,
+        settings.ship_from_line1,
+        settings.ship_from_city,
+        settings.ship_from_region,
+        settings.ship_from_postal_code,
+        settings.ship_from_country,
+        settings.ship_from_company,
+    )
+    return ShipEngine(http, api_key=settings.carrier_api_key.get_secret_value(), carrier_id=settings.carrier_id, sender=sender)
 
 
-class Reads(DependencyProvider):
-    """Injects what the doors read beside the handlers."""
-
-    def setup(self) -> None:
-        self._reads = ShippingReads(Database(self.container.config["settings"].database_url, name="shipping.reads"))
-
-    def get_dependency(self, worker_ctx: Any) -> ShippingReads:
-        return self._reads
-
-
-class Knobs(DependencyProvider):
-    """Injects the settings."""
-
-    def get_dependency(self, worker_ctx: Any) -> ShippingSettings:
-        settings: ShippingSettings = self.container.config["settings"]
-        return settings
+def _reads(settings: ShippingSettings) -> ShippingReads:
+    return ShippingReads(Database(settings.database_url, name="shipping.reads"))
 
 
 class ShippingService(PartHolder):
@@ -104,9 +81,9 @@ class ShippingService(PartHolder):
 
     name = "shipping"
     Store = ShippingStore
-    carrier = CarrierAccount()
-    reads = Reads()
-    settings = Knobs()
+    carrier = Made(_carrier)
+    reads = Made(_reads)
+    settings = Made(settings_themselves)
 
     # ── colleagues ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -174,7 +174,7 @@ class ShippingReads:
     def recipients(self, keys: Sequence[OrderKey]) -> dict[OrderKey, dict[str, str]]:
         """The sealed recipients of these orders; where there is none, no entry."""
         columns = [list(column) for column in zip(*keys, strict=True)]
-        with self._database.read() as connection:
+        with self._database.single() as connection:
             rows = connection.execute(RECIPIENTS.select, columns, binary=True).fetchall()
         return {OrderKey(shop, number): recipient for shop, number, _customer, recipient in rows}
 

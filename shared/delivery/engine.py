@@ -123,7 +123,7 @@ class Engine(SharedExtension):
         if monotonic() - self._database_answered_at < 1:
             return True
         try:
-            with self.database.read() as connection:
+            with self.database.single() as connection:
                 connection.execute("select 1")
         except TryLater:
             return False

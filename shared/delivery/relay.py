@@ -127,7 +127,8 @@ class Relay:
         """Forget what is confirmed, and let the sweep take up the rest after a while."""
         now = datetime.now(UTC)
         try:
-            with self._database.begin() as connection:
+            # Each statement is its own transaction: one round trip instead of three, and none depends on another.
+            with self._database.single() as connection:
                 if confirmed:
                     tables.delete_outbox(connection, sorted(confirmed))
                 if failed:
