@@ -13,6 +13,7 @@ from services.orders.keyboard import KeyBoard
 from services.orders.parts import seal_clear_parts, sealed_body
 from services.orders.settings import OrdersSettings
 from services.orders.store import OrdersReads, OrdersStore
+from services.orders.watch import Watch, show_stuck
 from shared import metrics
 from shared.contracts.errors import Fault, TryLater
 from shared.contracts.events import (
@@ -76,6 +77,7 @@ class OrdersService(Door):
     Store = OrdersStore
     keys = Keys()
     reads = Reads()
+    watch = Watch()
     settings = Knobs()
 
     # ── storefronts ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -221,6 +223,10 @@ class OrdersService(Door):
             "facts": order.facts,
         }
         return Answer(200, shown)
+
+    @serve("GET", "/stuck", token="staff_token")
+    def stuck(self, request: Request) -> Answer:
+        return Answer(200, show_stuck(self.watch, request.query, datetime.now(UTC)))
 
 
 def _ending(answered: Answered) -> Ending:
