@@ -1,8 +1,8 @@
-"""Counters of a process, for Prometheus. Labels are closed sets: service, event type, ending, kind of call; never an order or a person."""
+"""What a process counts, for Prometheus. Labels are closed sets: service, type, ending, kind of call, state; never an order or a person."""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 REGISTRY = CollectorRegistry()
 
@@ -31,6 +31,14 @@ requests = Counter(
 )
 
 dropped_answers = Counter("brownpaper_dropped_answers", "Answers that the storefront did not fetch in time", registry=REGISTRY)
+
+
+stuck_orders = Gauge(
+    "brownpaper_stuck_orders",
+    "Orders that have not moved in time, of all processes together, by state",
+    ["state"],
+    registry=REGISTRY,
+)
 
 
 def exposition() -> bytes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import timedelta
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Any
@@ -102,6 +103,37 @@ def _mapping(value: object) -> object:
     return {key.strip(): (word.strip() or key.strip()) for key, _, word in pairs}
 
 
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_DURATION = re.compile(r"([a-z_]+)=([1-9][0-9]{0,4})([smhd])")
+
+
+def _durations(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    found: dict[str, timedelta] = {}
+    for pair in filter(None, (pair.strip() for pair in value.split(","))):
+        match = _DURATION.fullmatch(pair)
+        if match is None or match[1] in found:
+            raise PydanticCustomError(
+                WANTED,
+                "wanted: name=duration, comma-separated, each name once; a duration is a number with s, m, h or d: a=90s,b=2d",
+            )
+        found[match[1]] = timedelta(**{_UNITS[match[3]]: int(match[2])})
+    return found
+
+
+def named_among(names: Iterable[str]) -> AfterValidator:
+    """Refuses a mapping that names anything else; the sentence tells the names that there are."""
+    known = frozenset(names)
+
+    def check(value: dict[str, Any]) -> dict[str, Any]:
+        if not value.keys() <= known:
+            raise PydanticCustomError(WANTED, f"wanted: no other names than {', '.join(sorted(known))}")
+        return value
+
+    return AfterValidator(check)
+
+
 Names = Annotated[frozenset[str], NoDecode, BeforeValidator(_names), Field(min_length=1)]
 """A comma-separated list, at least one name."""
 
@@ -113,3 +145,5 @@ Sources = Annotated[
 ]
 Mapping = Annotated[dict[str, str], NoDecode, BeforeValidator(_mapping), Field(min_length=1)]
 """`a=b,c=d`, at least one pair; a bare `a` maps to itself."""
+Durations = Annotated[dict[str, timedelta], NoDecode, BeforeValidator(_durations)]
+"""`a=90s,b=2d`: lengths of time by name, above zero; may be empty."""

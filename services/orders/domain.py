@@ -10,6 +10,7 @@ An order is completed when it is captured and delivered; a mail never holds it u
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -48,6 +49,14 @@ _COURSE = (
     ("shipment_delivered", State.DELIVERED),
     ("order_completed", State.COMPLETED),
 )
+BEGUN_BY: Mapping[State, str] = {
+    **{state: fact for fact, state in _COURSE},
+    State.HELD: "order_held",
+    State.CANCELLED: "order_cancelled",
+}
+"""The fact that brings each state: an order has been in its state since then."""
+
+FINAL = frozenset({State.COMPLETED, State.CANCELLED})
 FACTS = frozenset(fact for fact, _ in _COURSE) | {"order_held", "order_cancelled", "payment_capture_failed"}
 
 # What the storefront hears of an order's course beside the answers that have members of their own.

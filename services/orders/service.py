@@ -10,6 +10,7 @@ from services.orders.keyboard import KeyBoard
 from services.orders.parts import seal_clear_parts, sealed_body
 from services.orders.settings import OrdersSettings
 from services.orders.store import OrdersReads, OrdersStore
+from services.orders.watch import Watch, show_stuck
 from shared import metrics
 from shared.contracts.errors import Fault, TryLater
 from shared.contracts.events import (
@@ -54,6 +55,7 @@ class OrdersService(Door):
     Store = OrdersStore
     keys = Made(_keys)
     reads = Made(_reads)
+    watch = Watch()
     settings = Made(settings_themselves)
 
     # ── storefronts ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -199,6 +201,10 @@ class OrdersService(Door):
             "facts": order.facts,
         }
         return Answer(200, shown)
+
+    @serve("GET", "/stuck", token="staff_token")
+    def stuck(self, request: Request) -> Answer:
+        return Answer(200, show_stuck(self.watch, request.query, datetime.now(UTC)))
 
 
 def _ending(answered: Answered) -> Ending:

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from shared.setting_kinds import Mapping, Names, Sources, Token
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field
+
+from services.orders.deadlines import STAGES
+from shared.setting_kinds import Durations, Mapping, Names, Sources, Token, named_among
 from shared.settings import DeliverySettings
+
+_NONE: dict[str, timedelta] = {}
 
 
 class OrdersSettings(DeliverySettings):
@@ -15,3 +23,7 @@ class OrdersSettings(DeliverySettings):
     policy_versions: Names = frozenset({"2013-08-19"})
     shipping_services: Mapping
     accept_clear_parts_over_amqp: bool = False
+    stuck_after: Annotated[Durations, named_among(STAGES)] = _NONE
+    """How long an order may stay in a state before it counts as stuck, where it is not what `STAGES` says: `accepted=5m,picking=2d`."""
+    stuck_count_seconds: float = Field(default=30, gt=0)
+    """How often stuck orders are counted into the metric."""

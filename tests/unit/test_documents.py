@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import typer
 
 from services.notifications import domain as mails
+from services.orders.deadlines import STAGES
 from services.orders.domain import State as OrderState
 from services.payments.domain import State as PaymentState
 from services.shipping.domain import State as ShipmentState
@@ -144,6 +146,20 @@ def test_the_pictures_hold_exactly_the_states(heading: str, states: set[str]) ->
 def test_the_states_of_held_messages_are_the_tables() -> None:
     schema = (ROOT / "shared" / "delivery" / "schema" / "0001_delivery.sql").read_text()
     assert "check (state in ('later', 'parked'))" in schema
+
+
+def test_the_deadlines_listed_are_the_deadlines() -> None:
+    listed = [row for row in _section("docs/operations.md", "What is stuck").splitlines() if row.startswith("| `")]
+    waits = {state: stage.waits_for for state, stage in STAGES.items()}
+    assert listed == [
+        f"| `{state}` | {_spelt(stage.lasts)} | {waits[state].service} | `{waits[state].event}` | "
+        f"{(waits[state].act or '–').replace('_', ' ')} |"
+        for state, stage in STAGES.items()
+    ]
+
+
+def _spelt(length: timedelta) -> str:
+    return f"{length.days} days" if length.days else f"{length.seconds // 60} minutes"
 
 
 def test_the_metrics_listed_are_the_metrics() -> None:

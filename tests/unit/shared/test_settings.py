@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from shared.contracts.errors import BrownPaperError
 from shared.setting_kinds import (
     AmqpUri,
     Country,
+    Durations,
     ListeningAddress,
     LogLevel,
     MailAddress,
@@ -101,6 +103,45 @@ def test_what_is_set_is_read_and_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.batch_size == 100, "what is not set has its default"
 
 
+def of_orders(monkeypatch: pytest.MonkeyPatch, **others: str) -> OrdersSettings:
+    for name, value in {
+        "AMQP_URI": "amqp://broker.example",
+        "DATABASE_URL": "postgresql://database.example",
+        "STOREFRONT_SOURCES": "https://a.example",
+        "STOREFRONT_TOKEN": "t" * 16,
+        "STAFF_TOKEN": "s" * 16,
+        "SHIPPING_SERVICES": "ground",
+        **others,
+    }.items():
+        monkeypatch.setenv(name, value)
+    return OrdersSettings.read()
+
+
+def test_each_unfinished_state_s_deadline_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert of_orders(monkeypatch).stuck_after == {}
+    assert of_orders(monkeypatch, STUCK_AFTER="").stuck_after == {}
+    settings = of_orders(monkeypatch, STUCK_AFTER="accepted=90s, labelled=5m,captured=3h,picking=2d")
+    assert settings.stuck_after == {
+        "accepted": timedelta(seconds=90),
+        "labelled": timedelta(minutes=5),
+        "captured": timedelta(hours=3),
+        "picking": timedelta(days=2),
+    }
+
+
+@pytest.mark.parametrize("wrong", ["canary=5m", "completed=5m", "cancelled=5m", "accepted=5m,paid=1d"])
+def test_a_deadline_for_what_is_no_unfinished_state_is_refused(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsInvalid, match=r"  STUCK_AFTER: wanted: no other names than accepted, authorised, ") as caught:
+        of_orders(monkeypatch, STUCK_AFTER=wrong)
+    assert "canary" not in str(caught.value)
+    assert "completed" not in str(caught.value)
+
+
+def test_a_length_of_time_that_is_none_is_refused_with_what_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsInvalid, match="  STUCK_AFTER: wanted: name=duration, comma-separated, each name once"):
+        of_orders(monkeypatch, STUCK_AFTER="accepted=soon")
+
+
 def test_a_shop_without_a_storefront_is_not_right(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STOREFRONT_SOURCES", " , ")
     with pytest.raises(SettingsInvalid, match=r"STOREFRONT_SOURCES: is not right \(too_short\)"):
@@ -152,6 +193,11 @@ def test_comma_separated_pairs(text: object, read: object) -> None:
         (Sources, ["https://a.example", "https://a.example,urn:shop:2"], ["not a uri", "", "https://a b"]),
         (Names, ["a"], ["", " , "]),
         (Mapping, ["a=b"], [""]),
+        (
+            Durations,
+            ["", "a=90s", " a_b=2d , c=99999h,"],
+            ["a", "a=", "a=5", "=5m", "a=0s", "a=-5m", "a=1.5h", "a=5w", "a=5m,a=6m", "a=5 m", "a=100000d", "A=5m"],
+        ),
     ],
 )
 def test_each_kind_of_setting_takes_what_it_is_and_nothing_else(kind: Any, right: list[str], wrong: list[str]) -> None:
