@@ -26,6 +26,8 @@ from shared.delivery import tables, topology
 from shared.delivery.amqp import Consumer, Publisher
 from shared.delivery.batch import Batches, Outcome, Reading
 from shared.delivery.calls import Calls, Settlement
+from shared.delivery.dead_letters import read_dead_letter
+from shared.delivery.horizon import Horizon
 from shared.delivery.ladder import Ladder
 from shared.delivery.reading import read_event
 from shared.delivery.relay import Relay
@@ -78,6 +80,7 @@ class Engine(SharedExtension):
         self._settings = settings
         service = self.container.service_name
         self._ladder = Ladder(settings.later_rungs_seconds)
+        self._horizon = Horizon(timedelta(seconds=settings.inbox_horizon_seconds))
         self.database = Database(settings.database_url, name=service)
         # Losing the deletion of a confirmed row only publishes it twice; it need not wait for the disk.
         self._relay_database = Database(settings.database_url, name=f"{service}.relay", synchronous_commit=False)
@@ -182,9 +185,11 @@ class Engine(SharedExtension):
         return [endings[place] for place in range(len(asks))]
 
     def _read(self, door: object, raw: RawMessage) -> Reading:
+        if raw.queue == topology.parked_queue(self.container.service_name):
+            return read_dead_letter(raw, self.container.service_name, partial(self._read, door))
         method = self._intake.get(raw.queue)
         if method is None:
-            return read_event(raw, self._heard)
+            return read_event(raw, self._heard, None if raw.received_at else self._horizon)
         reading: Reading = getattr(door, method)(raw)
         return reading
 
@@ -301,7 +306,7 @@ class Engine(SharedExtension):
         for intent in intents:
             self._calls.perform(intent)
         for row in held:
-            raw = RawMessage(row.queue, (row.body or "").encode(), content_type="application/json", **row.headers)
+            raw = row.as_message()
             self.submit(Delivery("", None, lambda _ending: None, held_id=row.id, tries=row.tries, first_at=row.first_at, raw=raw))
 
 

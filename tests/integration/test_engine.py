@@ -190,17 +190,6 @@ def test_a_handler_that_fails_is_undone_and_its_message_kept_sealed(
     assert SECRET not in running.log()
 
 
-def test_what_the_broker_gave_up_on_waits_for_a_person(running: Service, scene: Scene, ear: Ear) -> None:
-    """A message in the queue that dead letters end in has crashed its consumer often enough; nobody consumes it."""
-    bad, good = new_number("PLAIN"), new_number("PLAIN")
-    scene.wire.publish(topology.PARKED_EXCHANGE, "payments", event("shipping", "label_created", label(bad)))
-    say_labels(scene, good)
-    ear.hear("payment_captured", good)
-    running.settled()
-    assert scene.wire.waiting(topology.parked_queue("payments")) == 1
-    assert ear.all("payment_captured", bad) == []
-
-
 def test_an_event_that_finds_no_queue_stays_and_is_delivered_once_there_is_one(running: Service, scene: Scene) -> None:
     number = new_number("PLAIN")
     hearers = [topology.events_queue(service) for service in topology.HEARERS["payments.events"]["payment_captured"]]
