@@ -14,6 +14,7 @@ from shared.delivery.parked import Discard, Kept, ParkedThing, Tally
 
 # The personal parts that a message may hold, each sealed for one service.
 _PARTS = ("recipient", "contact", "billing", "friend", "request")
+_HOLDERS = ("payments", "shipping", "notifications")
 _COLUMNS = ("last tried", "service", "kind", "type", "order", "parked for", "tries", "replays", "first tried", "body", "id")
 _DISCARD_COLUMNS = ("discarded", "service", "kind", "type", "order", "parked for", "reason", "ticket", "by", "id")
 
@@ -92,8 +93,12 @@ def _envelope(body: str | None) -> dict[str, Any]:
     if not isinstance(event, dict):
         return {}
     data = event["data"] if isinstance(event.get("data"), dict) else {}
-    parts = {name: data[name].get("sealed_for") for name in _PARTS if isinstance(data.get(name), Mapping)}
+    parts = {name: data[name]["sealed_for"] for name in _PARTS if _is_sealed(data.get(name))}
     return {"time": _time_of(event.get("time")), "traceparent": read_traceparent(event.get("traceparent")), "sealed_parts": parts}
+
+
+def _is_sealed(part: object) -> bool:
+    return isinstance(part, Mapping) and part.get("sealed_for") in _HOLDERS
 
 
 def _time_of(text: object) -> datetime | None:

@@ -169,8 +169,8 @@ def kept(connection: type_of_connection, thing: ParkedThing) -> Kept | None:
     else:
         row = connection.execute(
             """
-            select '[]'::jsonb, '{}'::jsonb, null::text, (select coalesce(jsonb_agg(name), '[]') from jsonb_object_keys(details) as name)
-            from intents where id = %s
+            select '[]'::jsonb, '{}'::jsonb, null::text, coalesce(jsonb_agg(name order by name) filter (where name is not null), '[]')
+            from intents left join jsonb_object_keys(details) as name on true where id = %s group by id
             """,
             (thing.id,),
         ).fetchone()
