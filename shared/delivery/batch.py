@@ -18,7 +18,7 @@ import psycopg
 
 from shared.contracts.errors import Parked, Refused, TryLater
 from shared.database import Contended, Database, DatabaseUnavailable, type_of_connection
-from shared.delivery import tables
+from shared.delivery import tables, topology
 from shared.delivery.ladder import Ladder
 from shared.delivery.work import Delivery, Ending, IntentRow, OutboxRow, RawMessage, Recorder, Store, Work
 
@@ -276,8 +276,9 @@ def _discard(names: set[T], name: T) -> bool:
 
 
 def _headers(raw: RawMessage) -> dict[str, Any]:
-    """What is kept of how it came: of what was not read in full, only what the broker itself says of its end."""
-    kept: dict[str, Any] = {"exchange": raw.exchange, "routing_key": raw.routing_key} if raw.sealed else {}
+    """What is kept of how it came. Of what was not read in full only words of ours: a stranger may write any routing key."""
+    is_ours = raw.sealed or raw.routing_key in topology.words_on(raw.exchange)
+    kept: dict[str, Any] = {"exchange": raw.exchange, "routing_key": raw.routing_key} if is_ours else {}
     return {**kept, "death": dict(raw.death)} if raw.death else kept
 
 

@@ -94,8 +94,7 @@ def _death(raw: RawMessage, service: str) -> dict[str, Any] | None:
     if not isinstance(death, Mapping):
         return None
     queue, exchange, reason, at = (death.get(name) for name in ("queue", "exchange", "reason", "time"))
-    words = _words_of(queue, service).get(str(exchange))
-    if words is None:
+    if not isinstance(exchange, str) or exchange not in _exchanges_into(queue, service):
         return None
     keys = death.get("routing-keys")
     key = keys[0] if isinstance(keys, list) and keys else ""
@@ -103,17 +102,15 @@ def _death(raw: RawMessage, service: str) -> dict[str, Any] | None:
     return {
         "queue": queue,
         "exchange": exchange,
-        "routing_key": key if key in words else "",
+        "routing_key": key if key in topology.words_on(exchange) else "",
         "reason": reason if reason in _REASONS else "",
         "count": count if isinstance(count, int) else 0,
         "first_at": at.replace(tzinfo=UTC).isoformat() if isinstance(at, datetime) else None,
     }
 
 
-def _words_of(queue: object, service: str) -> Mapping[str, Collection[str]]:
-    """Exchange → the words that come from it into this queue of the service."""
+def _exchanges_into(queue: object, service: str) -> Collection[str]:
+    """From where this queue of the service is filled; from nowhere where it is not one of its own."""
     if queue == topology.events_queue(service):
         return topology.HEARERS
-    if queue == topology.INTAKE_QUEUE and queue in topology.queues_of(service):
-        return {topology.INTAKE_EXCHANGE: topology.STOREFRONT_EVENTS}
-    return {}
+    return (topology.INTAKE_EXCHANGE,) if queue == topology.INTAKE_QUEUE and queue in topology.queues_of(service) else ()

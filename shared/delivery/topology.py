@@ -168,6 +168,11 @@ def own_exchanges(service: str) -> tuple[str, ...]:
     return (f"{service}.events",)
 
 
+def words_on(exchange: str) -> tuple[str, ...]:
+    """What may be said on this exchange, as far as it is a closed list; a storefront may write any routing key, and is refused."""
+    return STOREFRONT_EVENTS if exchange == INTAKE_EXCHANGE else tuple(HEARERS.get(exchange, ()))
+
+
 def speaker_on(exchange: str) -> str | None:
     """The one service that may publish to this exchange; None where no service may."""
     return next((service for service in SERVICES if exchange in own_exchanges(service)), None)

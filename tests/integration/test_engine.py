@@ -140,9 +140,22 @@ def test_poison_is_parked_without_its_body_and_holds_up_nobody(what: str, runnin
     say_labels(scene, good)
     ear.hear("payment_captured", good)
     kept = wait_for(lambda: running.rows("select state, reason, body, length, queue, headers from held"), "the parked row")
-    assert kept == [("parked", reason, None, len(body), QUEUE, {})]
+    headers = {"exchange": "shipping.events", "routing_key": "label_created"}
+    assert kept == [("parked", reason, None, len(body), QUEUE, headers)]
     assert scene.wire.waiting(QUEUE) == 0
     assert SECRET not in str(running.rows("select held::text from held")) + running.log()
+
+
+def test_of_a_routing_key_that_is_no_word_of_ours_nothing_is_kept(running: Service, scene: Scene) -> None:
+    running.rows("delete from held")
+    with kombu.Connection(scene.admin_uri) as connection:
+        connection.default_channel.queue_bind(QUEUE, "shipping.events", SECRET)
+        try:
+            scene.wire.publish("shipping.events", SECRET, b"{}")
+            kept = wait_for(lambda: running.rows("select reason, headers from held"), "the parked row")
+        finally:
+            connection.default_channel.queue_unbind(QUEUE, "shipping.events", SECRET)
+    assert kept == [("malformed_event", {})]
 
 
 @pytest.mark.parametrize("envelope", [{"id": 5}, {"id": {"a": 1}}, {"id": None}, {"id": "a\0b"}, {"source": {}}, {"type": []}])
