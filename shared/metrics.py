@@ -32,6 +32,21 @@ requests = Counter(
 
 dropped_answers = Counter("brownpaper_dropped_answers", "Answers that the storefront did not fetch in time", registry=REGISTRY)
 
+# What stands in the service's tables, as the janitor last counted it.
+outbox_rows = Gauge("brownpaper_outbox_rows", "Events that the broker has not confirmed yet", ["service"], registry=REGISTRY)
+outbox_oldest_seconds = Gauge(
+    "brownpaper_outbox_oldest_seconds", "Age of the oldest event that is not confirmed", ["service"], registry=REGISTRY
+)
+held = Gauge("brownpaper_held", "Messages that wait (later) or need a person (parked)", ["service", "state"], registry=REGISTRY)
+open_calls = Gauge(
+    "brownpaper_open_calls",
+    "Calls to outside parties that are not settled: open, or parked",
+    ["service", "state"],
+    registry=REGISTRY,
+)
+inbox_rows = Gauge("brownpaper_inbox_rows", "Claims in the inbox, as PostgreSQL estimates them", ["service"], registry=REGISTRY)
+inbox_cleared = Counter("brownpaper_inbox_cleared", "Claims behind the horizon, forgotten", ["service"], registry=REGISTRY)
+
 
 stuck_orders = Gauge(
     "brownpaper_stuck_orders",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import Field, ValidationError, field_validator
-from pydantic_core import ErrorDetails
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.contracts.errors import BrownPaperError
-from shared.delivery.ladder import DEFAULT_RUNGS_SECONDS
+from shared.delivery.ladder import DEFAULT_RUNGS_SECONDS, Ladder
 from shared.setting_kinds import WANTED, AmqpUri, ListeningAddress, LogLevel, PostgresUrl, ReadableFile
 
 
@@ -63,11 +63,23 @@ class DeliverySettings(Settings):
     sweep_seconds: float = Field(default=1, gt=0)
     stop_timeout_seconds: float = Field(default=20, gt=0)
     later_rungs_seconds: Annotated[tuple[float, ...], NoDecode] = DEFAULT_RUNGS_SECONDS
+    inbox_horizon_seconds: float = 30 * 24 * 3600.0
+    """How old an event may be when it is first taken up. Claims are kept so long and two days more; longer than any outage must be."""
+    janitor_seconds: float = Field(default=15, gt=0)
+    """How often what stands in the plumbing's tables is counted, and what is behind the horizon cleared."""
 
     @field_validator("later_rungs_seconds", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(float(rung) for rung in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("inbox_horizon_seconds")
+    @classmethod
+    def _outlasts_the_ladder(cls, value: float, info: ValidationInfo) -> float:
+        rungs_seconds = info.data.get("later_rungs_seconds")  # not there where it is itself at fault
+        if rungs_seconds is not None and value <= Ladder(rungs_seconds).longest.total_seconds():
+            raise PydanticCustomError(WANTED, "wanted: seconds, more than all of LATER_RUNGS_SECONDS together and a fifth")
+        return value
 
 
 class KeyringSettings(Settings):

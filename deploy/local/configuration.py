@@ -62,7 +62,14 @@ _TOLD: Mapping[str, tuple[str, ...]] = {
 # How an engine works; passed on where somebody sets it.
 _TUNING = (
     *("BATCH_SIZE", "PREFETCH", "LINGER_SECONDS", "CALLS_IN_FLIGHT", "LEASE_SECONDS", "CALL_SECONDS", "SWEEP_SECONDS"),
-    *("STOP_TIMEOUT_SECONDS", "LATER_RUNGS_SECONDS", "STUCK_AFTER", "STUCK_COUNT_SECONDS"),
+    *(
+        "STOP_TIMEOUT_SECONDS",
+        "LATER_RUNGS_SECONDS",
+        "STUCK_AFTER",
+        "STUCK_COUNT_SECONDS",
+        "INBOX_HORIZON_SECONDS",
+        "JANITOR_SECONDS",
+    ),
 )
 
 

@@ -40,6 +40,10 @@ class KeyBoard:
         self._refresh(at)
         return self._expiries
 
+    def expiries_as_of(self, at: datetime) -> Mapping[tuple[str, str], datetime]:
+        """The same as of an earlier time, read anew: for what came then and is tried again now."""
+        return {(key.service, key.key_id): key.expires_at for key in self._reads.intake_keys(at)}
+
     def current(self, at: datetime) -> list[IntakeKey]:
         """The key of each service to seal to: the one that it announced last."""
         self._refresh(at)

@@ -62,15 +62,19 @@ class OrdersService(Door):
 
     @takes_in(INTAKE_QUEUE, INTAKE_OVER_HTTPS)
     def read_intake(self, raw: RawMessage) -> Reading:
-        """One event of a storefront, its parts sealed; or what is wrong with it."""
-        at = datetime.now(UTC)
+        """One event of a storefront, its parts sealed; or what is wrong with it.
+
+        What is tried again counts as of the time when it came first: its sealing keys may have expired since, and it is answered once.
+        """
+        at = raw.received_at or datetime.now(UTC)
+        is_again = raw.received_at is not None
         is_https = raw.queue == INTAKE_OVER_HTTPS
         rules = IntakeRules(
             self.settings.storefront_sources,
             self.settings.policy_versions,
             frozenset(self.settings.shipping_services),
             self.settings.accept_clear_parts_over_amqp,
-            self.keys.expiries(at),
+            self.keys.expiries_as_of(at) if is_again else self.keys.expiries(at),
         )
         # What is held for replay comes without a routing key of its own: its type was checked when it came first.
         routing_key = None if is_https else raw.routing_key
@@ -81,11 +85,14 @@ class OrdersService(Door):
                 return self.read_intake(raw)
             kind = "order_rejected" if isinstance(error, OrderRejected) else "event_refused"
             refusal = NotTaken(kind, error.faults, error.source, error.id, error.type, error.order_number)
-            return Reading("refuse", refusal, source=error.source, id=error.id, type=error.type)
+            method = "refuse_again" if is_again else "refuse"
+            about = OrderKey(error.source, error.order_number) if error.source and error.order_number else None
+            return Reading(method, refusal, about, source=error.source, id=error.id, type=error.type)
         sealed = seal_clear_parts(event, lambda service, plaintext: self.keys.seal(service, plaintext, at))
         about = OrderKey(event.source, event.order_number) if event.order_number else None
+        method = "defer_again" if is_again else "defer"
         return Reading(
-            "place_order" if event.type == "order_placed" else "defer",
+            "place_order" if event.type == "order_placed" else method,
             sealed,
             about,
             traceparent=event.traceparent,
@@ -108,6 +115,18 @@ class OrdersService(Door):
         known = refusal.source and refusal.id and work.store.answered(refusal.source, refusal.id)
         answered = handlers.refuse(refusal, work.store)
         return Ending("repeated" if known else "refused", refusal.faults[0].code, refusal.faults, result=answered)
+
+    def defer_again(self, event: StorefrontEvent, work: Unit) -> Ending:
+        """What was deferred and is replayed in a release that does not do it yet either is kept on, without a second answer."""
+        if work.store.answered(event.source, event.id) is None:
+            return self.defer(event, work)
+        return Ending("parked", "event_deferred")
+
+    def refuse_again(self, refusal: NotTaken, work: Unit) -> Ending:
+        """What was answered before and is replayed, but cannot be read any more, is kept on, without a second answer."""
+        if not (refusal.source and refusal.id and work.store.answered(refusal.source, refusal.id)):
+            return self.refuse(refusal, work)
+        return Ending("refused", refusal.faults[0].code, refusal.faults)
 
     @takes_in(DROPPED_ANSWERS)
     def read_dropped_answer(self, _raw: RawMessage) -> Reading:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from shared.cli import crew, demo, orders, storefront, stuck
+from shared.cli import crew, demo, orders, parked, storefront, stuck
 
 app = typer.Typer(
     name="brownpaper",
@@ -15,6 +15,7 @@ app = typer.Typer(
 )
 app.add_typer(storefront.app, name="storefront")
 app.add_typer(orders.app, name="orders")
+app.add_typer(parked.app, name="parked")
 app.command(name="stuck")(stuck.stuck)
 app.command(name="crew")(crew.crew)
 app.command(name="demo")(demo.demo)

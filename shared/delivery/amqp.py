@@ -139,6 +139,7 @@ class Consumer:
                 info["routing_key"],
                 message.properties.get("content_type"),
                 bool(info["redelivered"]),
+                properties=message.properties,
             )
             acks.receive(tag)
             self._take(raw, lambda: acks.done(tag))

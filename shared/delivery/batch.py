@@ -18,7 +18,7 @@ import psycopg
 
 from shared.contracts.errors import Parked, Refused, TryLater
 from shared.database import Contended, Database, DatabaseUnavailable, type_of_connection
-from shared.delivery import tables
+from shared.delivery import tables, topology
 from shared.delivery.ladder import Ladder
 from shared.delivery.steps import reach
 from shared.delivery.work import Delivery, Ending, IntentRow, OutboxRow, RawMessage, Recorder, Store, Work
@@ -103,7 +103,8 @@ class Batches:
         return [*(self._alone(door, delivery) for delivery in readable), unread]
 
     def _alone(self, door: object, delivery: Delivery) -> Outcome:
-        for tries in range(MOST_CONTENTIONS + 2):
+        refusals = 0
+        for tries in range(MOST_CONTENTIONS + 3):
             try:
                 return self._one_transaction(door, [delivery])
             except Contended:
@@ -113,9 +114,14 @@ class Batches:
             except psycopg.Error as error:
                 # The class of the error only: its text may hold a value.
                 code = f"database_{(error.sqlstate or 'error').lower()}"
-            # Whatever of it the database would not take is left out, so that it can be parked.
-            delivery.message = Parked(code)
-            delivery.about = delivery.claim = None
+            # Whatever of it the database would not take is left out, so that it can be parked: first what it asks for, then its claim.
+            # Without a claim a replay could do it twice, so then its body is left out too.
+            delivery.message, delivery.about = Parked(code), None
+            refusals += 1
+            if refusals > 1:
+                delivery.claim = None
+                if delivery.raw is not None:
+                    delivery.raw.sealed, delivery.raw.about = False, None
         raise DatabaseUnavailable
 
     def _read(self, read: Reader, delivery: Delivery) -> bool:
@@ -141,6 +147,7 @@ class Batches:
             if delivery.held_id is None:  # what is held has its claim already
                 delivery.claim = reading.claim
             raw.source, raw.id, raw.type, raw.sealed = reading.source, reading.id, reading.type, reading.sealed
+            raw.about = reading.about
             raw.body = raw.body if reading.body is None else reading.body
         return True
 
@@ -252,11 +259,13 @@ class Batches:
                 faults=ending.faults,
                 body=raw.body.decode() if raw.sealed else None,
                 length=len(raw.body),
-                headers={"exchange": raw.exchange, "routing_key": raw.routing_key} if raw.sealed else {},
+                headers=_headers(raw),
                 tries=tries,
                 first_at=delivery.first_at or at,
                 last_at=at,
                 due_at=due_at,
+                shop=raw.about.shop if raw.about else None,
+                order_number=raw.about.order_number if raw.about else None,
             ),
         )
         return ending
@@ -285,6 +294,13 @@ def _discard(names: set[T], name: T) -> bool:
         return False
     names.remove(name)
     return True
+
+
+def _headers(raw: RawMessage) -> dict[str, Any]:
+    """What is kept of how it came. Of what was not read in full only words of ours: a stranger may write any routing key."""
+    is_ours = raw.sealed or raw.routing_key in topology.words_on(raw.exchange)
+    kept: dict[str, Any] = {"exchange": raw.exchange, "routing_key": raw.routing_key} if is_ours else {}
+    return {**kept, "death": dict(raw.death)} if raw.death else kept
 
 
 def _ending_of(error: Exception, delivery: Delivery) -> Ending:

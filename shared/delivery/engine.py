@@ -22,6 +22,7 @@ from shared.delivery import topology
 from shared.delivery.amqp import Consumer, Publisher
 from shared.delivery.batch import Batches, Outcome
 from shared.delivery.calls import Calls, Settlement
+from shared.delivery.horizon import Horizon
 from shared.delivery.ladder import Ladder
 from shared.delivery.line import Line
 from shared.delivery.relay import Relay
@@ -48,6 +49,7 @@ class Engine(SharedExtension):
         self._settings = settings
         service = self.container.service_name
         ladder = Ladder(settings.later_rungs_seconds)
+        self._horizon = Horizon(timedelta(seconds=settings.inbox_horizon_seconds))
         publish_lease, call_lease = timedelta(seconds=settings.publish_lease_seconds), timedelta(seconds=settings.lease_seconds)
         writer = uuid4()  # this process, among those that share the service's outbox
         self.database = Database(settings.database_url, name=service)
@@ -132,13 +134,17 @@ class Engine(SharedExtension):
 
     # ── work ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def submit(self, delivery: Delivery) -> None:
+        """Have this handled in one of the next batches; `on_end` tells how it ended."""
+        self._line.submit(delivery)
+
     def ask(self, asks: Sequence[Delivery]) -> list[Ending]:
         """Have these handled and wait for their endings: see `Line.ask`."""
         return self._line.ask(asks)
 
     def run_batch(self, door: object, deliveries: list[Delivery]) -> list[Outcome]:
         """What the door's batch method does: see `Batches.run`."""
-        return self._batches.run(door, partial(self.routes.read, door), deliveries)
+        return self._batches.run(door, partial(self.routes.read, self.container.service_name, door, self._horizon), deliveries)
 
     def _run_batch(self, deliveries: list[Delivery]) -> list[Outcome]:
         outcomes: list[Outcome] = run_worker(self.container, self.routes.batch_entrypoint, deliveries)

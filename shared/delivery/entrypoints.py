@@ -26,6 +26,8 @@ from shared.contracts.events import Event
 from shared.contracts.values import OrderKey
 from shared.delivery.batch import Outcome
 from shared.delivery.engine import Engine
+from shared.delivery.janitor import Janitor
+from shared.delivery.parked_queue import ParkedQueue
 from shared.delivery.work import Delivery, Ending, RawMessage, Store
 from shared.http_door import Answer, Request, serve
 
@@ -127,6 +129,8 @@ class Door:
     engine = EngineItself()
     asks = Asks()
     messages = Messages()
+    parked_queue = ParkedQueue()
+    janitor = Janitor()
 
     @_registered(lambda engine, _method, entrypoint: engine.routes.run_batches_through(entrypoint))
     def handle_batch(self, deliveries: list[Delivery]) -> list[Outcome]:

@@ -30,6 +30,11 @@ class Ladder:
     rungs_seconds: tuple[float, ...] = DEFAULT_RUNGS_SECONDS
     jitter: float = 0.2
 
+    @property
+    def longest(self) -> timedelta:
+        """How long all tries together may take."""
+        return timedelta(seconds=sum(self.rungs_seconds) * (1 + self.jitter))
+
     def delay(self, tries: int) -> timedelta:
         """How long to wait after this many tries (1 after the first); the last rung for ever."""
         rung = self.rungs_seconds[min(max(tries, 1), len(self.rungs_seconds)) - 1]

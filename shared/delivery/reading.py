@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -12,12 +13,17 @@ from shared.contracts.errors import Fault, Parked
 from shared.contracts.events import Event
 from shared.contracts.storefront.grammars import read_traceparent
 from shared.delivery.batch import Reading
+from shared.delivery.horizon import Horizon
 from shared.delivery.topology import own_exchanges
 from shared.delivery.work import RawMessage
 
 
-def read_event(raw: RawMessage, heard: Mapping[str, tuple[type[Event], str]]) -> Reading:
-    """A colleague's event and the method that hears it. Raises `Parked` with codes and places, never a value."""
+def read_event(raw: RawMessage, heard: Mapping[str, tuple[type[Event], str]], horizon: Horizon | None = None) -> Reading:
+    """A colleague's event and the method that hears it. Raises `Parked` with codes and places, never a value.
+
+    What lies behind the `horizon`, or ahead of all clocks, reads as that error with its name, its claim and its body, so that a person
+    can have it done. Without a horizon its time does not matter: it has its claim already.
+    """
     try:
         envelope = orjson.loads(raw.body)
         speaker, identity, kind, data = envelope["source"], envelope["id"], envelope["type"], envelope["data"]
@@ -39,7 +45,7 @@ def read_event(raw: RawMessage, heard: Mapping[str, tuple[type[Event], str]]) ->
         raise Parked("malformed_event")
     return Reading(
         method,
-        event,
+        event if horizon is None else _in_time(envelope.get("time"), horizon) or event,
         about,
         (speaker, identity),
         read_traceparent(envelope.get("traceparent")),
@@ -48,6 +54,18 @@ def read_event(raw: RawMessage, heard: Mapping[str, tuple[type[Event], str]]) ->
         type=kind,
         sealed=True,  # every personal part of an internal event is a SealedBox, and no other member is personal
     )
+
+
+def _in_time(written: object, horizon: Horizon) -> Parked | None:
+    """What keeps an event of this time from being taken up; None where nothing does."""
+    try:
+        written_at = datetime.fromisoformat(written) if isinstance(written, str) else None
+    except ValueError:
+        written_at = None
+    if written_at is None or written_at.tzinfo is None:
+        raise Parked("malformed_event", [Fault("time_malformed", "/time")])
+    code = horizon.code_of(written_at, datetime.now(UTC))
+    return None if code is None else Parked(code, [Fault(code, "/time")])
 
 
 def _can_be_kept(word: object) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from nameko.extensions import Entrypoint
@@ -10,6 +11,8 @@ from nameko.extensions import Entrypoint
 from shared.contracts.events import Event
 from shared.delivery import topology
 from shared.delivery.batch import Reading
+from shared.delivery.dead_letters import read_dead_letter
+from shared.delivery.horizon import Horizon
 from shared.delivery.reading import read_event
 from shared.delivery.work import RawMessage
 
@@ -43,11 +46,16 @@ class Routes:
     def settle(self, kind: str, method: str) -> None:
         self.settled_by[kind] = method
 
-    def read(self, door: object, raw: RawMessage) -> Reading:
-        """What a raw message says, by the door's own reader of its queue or as a colleague's event. Raises what readers raise."""
+    def read(self, service: str, door: object, horizon: Horizon, raw: RawMessage) -> Reading:
+        """What a raw message says, by the door's own reader of its queue or as a colleague's event. Raises what readers raise.
+
+        A message that is tried again from the table `held` is never too old.
+        """
+        if raw.queue == topology.parked_queue(service):
+            return read_dead_letter(raw, service, partial(self.read, service, door, horizon))
         method = self._intake.get(raw.queue)
         if method is None:
-            return read_event(raw, self.heard)
+            return read_event(raw, self.heard, None if raw.received_at else horizon)
         reading: Reading = getattr(door, method)(raw)
         return reading
 

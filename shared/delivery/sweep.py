@@ -14,7 +14,7 @@ from shared.delivery.batch import Batches
 from shared.delivery.calls import Calls
 from shared.delivery.relay import Relay
 from shared.delivery.steps import reach
-from shared.delivery.work import Delivery, RawMessage
+from shared.delivery.work import Delivery
 
 MOST_SWEPT = 200
 MOST_SWEPT_EVENTS = 2000  # an outage of the broker leaves many, and only the first of each order may go at a time
@@ -66,7 +66,7 @@ class Sweep:
         if intents:
             self._calls.perform(intents)
         for row in held:
-            raw = RawMessage(row.queue, (row.body or "").encode(), content_type="application/json", **row.headers)
+            raw = row.as_message()
             self._submit(Delivery("", None, _ignore, held_id=row.id, tries=row.tries, first_at=row.first_at, raw=raw))
         return bool(rows) or MOST_SWEPT in (len(intents), len(held))
 

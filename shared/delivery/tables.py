@@ -13,7 +13,10 @@ import orjson
 from shared.contracts.errors import Fault
 from shared.contracts.values import OrderKey
 from shared.database import type_of_connection
-from shared.delivery.work import IntentRow, OutboxRow
+from shared.delivery.work import IntentRow, OutboxRow, RawMessage
+
+MOST_TAKES = 20
+"""How often a held message is taken up without an ending before it is parked: it may kill whoever takes it up, as in a queue."""
 
 _OUTBOX_SWEEP = 0x6F757462  # "outb": one sweep of an outbox at a time
 
@@ -197,7 +200,7 @@ def renew_lease(connection: type_of_connection, identity: UUID, old: datetime, n
 def put_off_intent(connection: type_of_connection, identity: UUID, lease: datetime | None, due_at: datetime) -> None:
     """Have it tried again later, unless another process has taken it over since this `lease`."""
     connection.execute(
-        "update intents set leased_until = %s where id = %s and leased_until = coalesce(%s, leased_until)",
+        "update intents set leased_until = %s, last_at = now() where id = %s and leased_until = coalesce(%s, leased_until)",
         (due_at, identity, lease),
     )
 
@@ -205,7 +208,8 @@ def put_off_intent(connection: type_of_connection, identity: UUID, lease: dateti
 def park_intent(connection: type_of_connection, identity: UUID, lease: datetime | None, code: str) -> None:
     """Leave it to a person, unless another process has taken it over since this `lease`."""
     connection.execute(
-        "update intents set parked = %s where id = %s and leased_until = coalesce(%s, leased_until)", (code, identity, lease)
+        "update intents set parked = %s, last_at = now() where id = %s and leased_until = coalesce(%s, leased_until)",
+        (code, identity, lease),
     )
 
 
@@ -231,17 +235,34 @@ class HeldRow:
     first_at: datetime
     last_at: datetime
     due_at: datetime | None
+    shop: str | None = None
+    order_number: str | None = None
+
+    def as_message(self) -> RawMessage:
+        """The message as it came, to be tried again."""
+        return RawMessage(
+            self.queue,
+            (self.body or "").encode(),
+            self.headers.get("exchange", ""),
+            self.headers.get("routing_key", ""),
+            "application/json",
+            received_at=self.first_at,
+        )
+
+
+_HELD_COLUMNS = """id, state, queue, source, event_id, type, reason, faults, body, length, headers, tries, first_at, last_at, due_at,
+    shop, order_number"""
 
 
 def hold(connection: type_of_connection, row: HeldRow) -> None:
     """Write or rewrite a held message."""
     connection.execute(
-        """
-        insert into held (id, state, queue, source, event_id, type, reason, faults, body, length, headers, tries, first_at, last_at, due_at)
-        values (%s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s::jsonb, %s, %s, %s, %s)
+        f"""
+        insert into held ({_HELD_COLUMNS})
+        values (%s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s::jsonb, %s, %s, %s, %s, %s, %s)
         on conflict (id) do update set state = excluded.state, reason = excluded.reason, faults = excluded.faults,
-            tries = excluded.tries, last_at = excluded.last_at, due_at = excluded.due_at
-        """,
+            tries = excluded.tries, takes = 0, last_at = excluded.last_at, due_at = excluded.due_at
+        """,  # noqa: S608 - the columns are ours
         (
             row.id,
             row.state,
@@ -258,6 +279,8 @@ def hold(connection: type_of_connection, row: HeldRow) -> None:
             row.first_at,
             row.last_at,
             row.due_at,
+            row.shop,
+            row.order_number,
         ),
     )
 
@@ -274,14 +297,16 @@ def release_held(connection: type_of_connection, ids: Sequence[UUID]) -> None:
 
 
 def lease_held(connection: type_of_connection, at: datetime, leased_until: datetime, limit: int) -> list[HeldRow]:
-    """Lease messages whose time has come; safe beside other processes."""
+    """Lease messages whose time has come, but those that were taken up too often without an ending; safe beside other processes."""
     rows = connection.execute(
-        """
-        update held set due_at = %s
-        where id in (select id from held where state = 'later' and due_at < %s order by due_at limit %s for update skip locked)
-        returning id, state, queue, source, event_id, type, reason, faults, body, length, headers, tries, first_at, last_at, due_at
-        """,
-        (leased_until, at, limit),
+        f"""
+        update held set due_at = %s, takes = takes + 1
+        where id in (
+            select id from held where state = 'later' and due_at < %s and takes < %s order by due_at limit %s for update skip locked
+        )
+        returning {_HELD_COLUMNS}
+        """,  # noqa: S608 - the columns are ours
+        (leased_until, at, MOST_TAKES, limit),
     )
     return [_held_row(row) for row in rows]
 

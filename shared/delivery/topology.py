@@ -102,11 +102,16 @@ def parked_queue(service: str) -> str:
 
 
 def queues_of(service: str) -> tuple[str, ...]:
-    """The queues a service consumes.
+    """The queues that a service works on.
 
-    Not its parked queue: what is there has crashed its consumer `DELIVERY_LIMIT` times, and only a person should touch it again.
+    Its parked queue is not one of them: what is there has crashed its consumer, so it is taken out one at a time (`dead_letters.py`).
     """
     return (INTAKE_QUEUE, events_queue(service), DROPPED_ANSWERS) if service == "orders" else (events_queue(service),)
+
+
+def readable_queues_of(service: str) -> tuple[str, ...]:
+    """The queues that a service must be able to read."""
+    return (*queues_of(service), parked_queue(service))
 
 
 def has_hearers(exchange: str, event: str) -> bool:
@@ -163,6 +168,16 @@ def own_exchanges(service: str) -> tuple[str, ...]:
     return (f"{service}.events",)
 
 
+def words_on(exchange: str) -> tuple[str, ...]:
+    """What may be said on this exchange, as far as it is a closed list; a storefront may write any routing key, and is refused."""
+    return STOREFRONT_EVENTS if exchange == INTAKE_EXCHANGE else tuple(HEARERS.get(exchange, ()))
+
+
+def speaker_on(exchange: str) -> str | None:
+    """The one service that may publish to this exchange; None where no service may."""
+    return next((service for service in SERVICES if exchange in own_exchanges(service)), None)
+
+
 def _any_of(names: tuple[str, ...]) -> str:
     return f"^({'|'.join(re.escape(name) for name in sorted(names))})$" if names else "^$"
 
@@ -171,7 +186,7 @@ def permissions(user: str) -> Permission:
     """The least that a user needs: a service writes its own exchanges and reads its own queues; nobody configures."""
     if user == "storefront":
         return Permission("^$", _any_of((INTAKE_EXCHANGE,)), _any_of((ANSWERS_QUEUE,)))
-    return Permission("^$", _any_of(own_exchanges(user)), _any_of(queues_of(user)))
+    return Permission("^$", _any_of(own_exchanges(user)), _any_of(readable_queues_of(user)))
 
 
 def topic_rows(user: str) -> list[tuple[str, str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -53,7 +53,11 @@ class Delivery:
 
 @dataclass(slots=True)
 class RawMessage:
-    """A message as it came from a queue. `sealed` tells that it validated with every part sealed: only then its body may be kept."""
+    """A message as it came from a queue. `sealed` tells that it validated with every part sealed: only then its body may be kept.
+
+    `properties` are those that it came with. `received_at` says when it came first, where it is tried again from the table `held`;
+    `death` says how the broker gave it up, where it did.
+    """
 
     queue: str
     body: bytes
@@ -65,6 +69,10 @@ class RawMessage:
     id: str | None = None
     type: str | None = None
     sealed: bool = False
+    about: OrderKey | None = None
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    received_at: datetime | None = None
+    death: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

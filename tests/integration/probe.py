@@ -2,18 +2,23 @@
 
 It stands in for payments: hears `label_created`, says `payment_captured`. What the number begins with decides: PLAIN, RAISE, PARK,
 REFUSE, LATER (twice not yet, then done), CALL (asks an outside party first), DIE (the same, and the first call kills the process).
+
+Three kinds fail until a release that is mended (PROBE_MENDED=1): MEND (is parked), SQL (the database refuses it), BALK (its call is parked). A
+fourth, KILL, kills the process with SIGKILL while it is read.
 """
 
 # isort: off
 from shared import runtime  # first of all: eventlet patches what the others import
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
 import eventlet
+from pydantic import model_validator
 
 from shared.contracts.errors import Fault, Parked, Refused, TryLater
 from shared.contracts.events import LabelCreated, PaymentCaptured
@@ -25,6 +30,17 @@ from shared.http_door import Answer, Request, serve
 from shared.settings import DeliverySettings
 
 SECRET = "Quentin Quarterman"
+IS_MENDED = os.environ.get("PROBE_MENDED") == "1"
+
+
+class Label(LabelCreated):
+    """A label that may be deadly to read."""
+
+    @model_validator(mode="after")
+    def kill(self) -> "Label":
+        if self.order_number.startswith("KILL") and not IS_MENDED:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self
 
 
 class NoShelves(Store):
@@ -42,8 +58,8 @@ class Probe(Door):
     Store = NoShelves
     tries: Counter[str] = Counter()  # noqa: RUF012 - of the whole process
 
-    @hears(LabelCreated)
-    def label_created(self, event: LabelCreated, work: Work[NoShelves]) -> None:
+    @hears(Label)
+    def label_created(self, event: Label, work: Work[NoShelves]) -> None:
         number = event.order_number
         captured = PaymentCaptured(shop=event.shop, order_number=number, currency="USD", amount="1.00")
         match number.partition("-")[0]:
@@ -60,7 +76,11 @@ class Probe(Door):
                 if self.tries[number] < 3:
                     raise TryLater("probe_later")
                 work.tell(captured)
-            case "CALL" | "DIE":
+            case "MEND" if not IS_MENDED:
+                raise Parked("probe_parked")
+            case "SQL" if not IS_MENDED:
+                work.store.connection.execute("select 1 / 0")
+            case "CALL" | "DIE" | "BALK":
                 work.store.recorder.intents.append(
                     IntentRow(uuid4(), "capture_payment", event.about(), number, {"amount_minor": 100})
                 )
@@ -71,6 +91,8 @@ class Probe(Door):
     def call(self, intent: IntentRow) -> str:
         if intent.about.order_number.startswith("DIE") and not intent.in_doubt:
             os._exit(9)
+        if intent.about.order_number.startswith("BALK") and not IS_MENDED:
+            raise Parked("probe_balked")
         return "in doubt" if intent.in_doubt else "at once"
 
     @settles("capture_payment")

@@ -30,7 +30,13 @@ ROOT = Path(__file__).resolve().parents[2]
 SHOP = "https://www.astrojewelry.com"
 EVERYBODY = ("orders.parts", "orders.events", "payments.events", "shipping.events", "notifications.events", "storefront.answers")
 # What a service of the product waits seconds for, a test need not.
-_SHORT = {"LATER_RUNGS_SECONDS": "0.2,0.2,0.3,0.5,1,1,1,1,1,1", "SWEEP_SECONDS": "0.2", "LEASE_SECONDS": "4", "CALL_SECONDS": "2"}
+_SHORT = {
+    "LATER_RUNGS_SECONDS": "0.2,0.2,0.3,0.5,1,1,1,1,1,1",
+    "SWEEP_SECONDS": "0.2",
+    "LEASE_SECONDS": "4",
+    "CALL_SECONDS": "2",
+    "JANITOR_SECONDS": "0.3",
+}
 
 
 class IntakeKey:

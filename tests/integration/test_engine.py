@@ -140,9 +140,22 @@ def test_poison_is_parked_without_its_body_and_holds_up_nobody(what: str, runnin
     say_labels(scene, good)
     ear.hear("payment_captured", good)
     kept = wait_for(lambda: running.rows("select state, reason, body, length, queue, headers from held"), "the parked row")
-    assert kept == [("parked", reason, None, len(body), QUEUE, {})]
+    headers = {"exchange": "shipping.events", "routing_key": "label_created"}
+    assert kept == [("parked", reason, None, len(body), QUEUE, headers)]
     assert scene.wire.waiting(QUEUE) == 0
     assert SECRET not in str(running.rows("select held::text from held")) + running.log()
+
+
+def test_of_a_routing_key_that_is_no_word_of_ours_nothing_is_kept(running: Service, scene: Scene) -> None:
+    running.rows("delete from held")
+    with kombu.Connection(scene.admin_uri) as connection:
+        connection.default_channel.queue_bind(QUEUE, "shipping.events", SECRET)
+        try:
+            scene.wire.publish("shipping.events", SECRET, b"{}")
+            kept = wait_for(lambda: running.rows("select reason, headers from held"), "the parked row")
+        finally:
+            connection.default_channel.queue_unbind(QUEUE, "shipping.events", SECRET)
+    assert kept == [("malformed_event", {})]
 
 
 @pytest.mark.parametrize("envelope", [{"id": 5}, {"id": {"a": 1}}, {"id": None}, {"id": "a\0b"}, {"source": {}}, {"type": []}])
@@ -188,17 +201,6 @@ def test_a_handler_that_fails_is_undone_and_its_message_kept_sealed(
     assert json.loads(body)["data"] == label(bad)
     assert ear.all("payment_captured", bad) == []
     assert SECRET not in running.log()
-
-
-def test_what_the_broker_gave_up_on_waits_for_a_person(running: Service, scene: Scene, ear: Ear) -> None:
-    """A message in the queue that dead letters end in has crashed its consumer often enough; nobody consumes it."""
-    bad, good = new_number("PLAIN"), new_number("PLAIN")
-    scene.wire.publish(topology.PARKED_EXCHANGE, "payments", event("shipping", "label_created", label(bad)))
-    say_labels(scene, good)
-    ear.hear("payment_captured", good)
-    running.settled()
-    assert scene.wire.waiting(topology.parked_queue("payments")) == 1
-    assert ear.all("payment_captured", bad) == []
 
 
 def test_an_event_that_finds_no_queue_stays_and_is_delivered_once_there_is_one(running: Service, scene: Scene) -> None:

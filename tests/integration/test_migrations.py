@@ -12,7 +12,7 @@ import pytest
 from deploy.local import databases
 from deploy.local.postgres import PrivateCluster
 
-PLUMBING = {"inbox", "outbox", "intents", "held"}
+PLUMBING = {"inbox", "outbox", "intents", "held", "discards"}
 OWN = {
     "orders": {"orders", "answers", "intake_keys"},
     "payments": {"payments"},

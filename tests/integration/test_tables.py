@@ -45,7 +45,7 @@ def _intent(key: str = "k", *, details: dict[str, object] | None = None) -> Inte
 def _held(state: str = "later", due_at: datetime | None = SOON) -> HeldRow:
     return HeldRow(
         uuid.uuid4(), state, "payments.events", "shipping", "e-1", "label_created", "order_unknown", (Fault("missing", "/data/x"),),
-        '{"a": "ü"}', 10, {"exchange": "shipping.events", "routing_key": "label_created"}, 2, AT, AT, due_at,
+        '{"a": "ü"}', 10, {"exchange": "shipping.events", "routing_key": "label_created"}, 2, AT, AT, due_at, KEY.shop, KEY.order_number,
     )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ ALL_QUEUES = [queue.name for queue in topology.QUEUES]
 
 
 def own_queues(user: str) -> tuple[str, ...]:
-    return (topology.ANSWERS_QUEUE,) if user == "storefront" else topology.queues_of(user)
+    return (topology.ANSWERS_QUEUE,) if user == "storefront" else topology.readable_queues_of(user)
 
 
 def own_words(user: str) -> list[tuple[str, str]]:

@@ -111,6 +111,8 @@ class Wire:
             for routing_key, body in messages:
                 raw = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
                 properties = {"delivery_mode": 2} | ({"content_type": content_type} if content_type else {})
+                if not isinstance(body, bytes) and isinstance(body.get("id"), str):
+                    properties["message_id"] = body["id"]  # as our services do
                 channel.basic_publish(amqp.Message(raw, **properties), exchange=exchange, routing_key=routing_key)
 
     def say(self, speaker: str, kind: str, data: Mapping[str, Any], *, exchange: str | None = None) -> Event:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,14 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from shared.contracts.errors import Parked
+from shared.contracts.errors import Fault, Parked
 from shared.contracts.events import EVENTS, Event, RecipientEntrusted
 from shared.contracts.values import OrderKey
+from shared.delivery.horizon import Horizon
 from shared.delivery.reading import faults_of, read_event
 from shared.delivery.work import RawMessage, Recorder
 from tests.builders import AT, KEY, recipient_entrusted
 
 CANARY = "canary-3c9a"
+HORIZON = Horizon(timedelta(days=30))
 HEARD: dict[str, tuple[type[Event], str]] = {name: (event, f"on_{name}") for name, event in EVENTS.items()}
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -162,6 +165,29 @@ def test_nothing_in_a_member_of_the_data_escapes(member: str, value: object) -> 
     else:
         assert isinstance(reading.message, RecipientEntrusted)
         assert isinstance(reading.about, OrderKey)
+
+
+@pytest.mark.parametrize(
+    ("age", "code"), [(timedelta(0), None), (timedelta(days=31), "too_old"), (-timedelta(days=2), "time_ahead")]
+)
+def test_what_is_not_of_this_time_is_read_and_not_taken_up(age: timedelta, code: str | None) -> None:
+    envelope = {**on_the_wire(), "time": (datetime.now(UTC) - age).isoformat()}
+    reading = read_event(raw(envelope), HEARD, HORIZON)
+    if code is None:
+        assert reading.message == recipient_entrusted()
+    else:
+        assert (reading.message.code, reading.message.faults) == (code, (Fault(code, "/time"),))
+    # All else stands, so that it can be kept and replayed; and a replay has no horizon.
+    assert (reading.claim, reading.about, reading.sealed) == (("orders", envelope["id"]), KEY, True)
+    assert read_event(raw(envelope), HEARD).message == recipient_entrusted()
+
+
+@pytest.mark.parametrize("time", [None, 5, "", CANARY, "2026-11-22T10:00:00", "2026-13-22T10:00:00Z", ["2026-11-22T10:00:00Z"]])
+def test_a_time_that_is_none_is_malformed(time: object) -> None:
+    with pytest.raises(Parked) as caught:
+        read_event(raw({**on_the_wire(), "time": time}), HEARD, HORIZON)
+    assert (caught.value.code, caught.value.faults) == ("malformed_event", (Fault("time_malformed", "/time"),))
+    assert caught.value.__cause__ is None
 
 
 class _Form(BaseModel):

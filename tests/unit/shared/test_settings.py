@@ -207,3 +207,23 @@ def test_each_kind_of_setting_takes_what_it_is_and_nothing_else(kind: Any, right
     for text in wrong:
         with pytest.raises(ValidationError):
             adapter.validate_python(SecretStr(text) if kind is SmtpUrl else text)
+
+
+@pytest.mark.parametrize(("rungs", "horizon"), [("1,2", "3.6"), ("1,2", "0"), ("1000000,2000000", None), ("1", "-5")])
+def test_a_horizon_outlasts_the_ladder(rungs: str, horizon: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LATER_RUNGS_SECONDS", rungs)
+    if horizon is not None:
+        monkeypatch.setenv("INBOX_HORIZON_SECONDS", horizon)
+    with pytest.raises(SettingsInvalid, match="INBOX_HORIZON_SECONDS: wanted: seconds, more than all of LATER_RUNGS_SECONDS"):
+        DeliverySettings.read()
+
+
+def test_a_horizon_just_longer_than_the_ladder_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "LATER_RUNGS_SECONDS": "1,2",
+        "INBOX_HORIZON_SECONDS": "3.7",
+        "AMQP_URI": "amqp://h",
+        "DATABASE_URL": "postgresql://h/d",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert DeliverySettings.read().inbox_horizon_seconds == 3.7

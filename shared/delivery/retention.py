@@ -1,0 +1,70 @@
+"""What stands in the plumbing's tables: how much, what of it is cleared, and what kills whoever takes it up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.database import type_of_connection
+from shared.delivery.tables import MOST_TAKES
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How many rows stand where; the inbox by PostgreSQL's own estimate, for it is too long to count."""
+
+    outbox: int
+    outbox_oldest_seconds: float
+    held_later: int
+    held_parked: int
+    calls_open: int
+    calls_parked: int
+    inbox: int
+
+
+def count_standing(connection: type_of_connection) -> Standing:
+    """What stands in the tables now."""
+    row = connection.execute(
+        """
+        select (select count(*) from outbox),
+            (select coalesce(extract(epoch from now() - min(created_at)), 0)::float from outbox),
+            (select count(*) from held where state = 'later'), (select count(*) from held where state = 'parked'),
+            (select count(*) from intents where parked is null), (select count(*) from intents where parked is not null),
+            (select greatest(reltuples, 0)::bigint from pg_class where oid = 'inbox'::regclass)
+        """
+    ).fetchone()
+    assert row is not None  # noqa: S101 - a select without a table gives one row
+    return Standing(*row)
+
+
+def clear_inbox(connection: type_of_connection, before: datetime, limit: int) -> int:
+    """Forget claims that were taken before then, the oldest first, and give how many; none of a message that is still held.
+
+    Does nothing, and gives 0, while another process is at it.
+    """
+    mine = connection.execute("select pg_try_advisory_xact_lock(hashtext('brownpaper.janitor'))").fetchone()
+    if mine != (True,):
+        return 0
+    return connection.execute(
+        """
+        delete from inbox where ctid = any(array(
+            select ctid from inbox
+            where received_at < %s and not exists (
+                select 1 from held where held.event_id = inbox.id and held.source = inbox.source
+            )
+            order by received_at limit %s
+        ))
+        """,
+        (before, limit),
+    ).rowcount
+
+
+def park_deadly(connection: type_of_connection, at: datetime) -> int:
+    """Park held messages that were taken up so often without an ending that they must have killed whoever did; gives how many."""
+    return connection.execute(
+        """
+        update held set state = 'parked', reason = 'delivery_limit_reached', faults = '[]', takes = 0, last_at = %s, due_at = null
+        where state = 'later' and due_at < %s and takes >= %s
+        """,
+        (at, at, MOST_TAKES),
+    ).rowcount

@@ -1,0 +1,150 @@
+"""The inbox is cleared in small pieces, by the index, and never of what is still held; what kills its process is parked."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from shared.contracts.values import OrderKey
+from shared.delivery import retention, tables
+from shared.delivery.retention import Standing
+from shared.delivery.tables import HeldRow
+from shared.delivery.work import IntentRow, OutboxRow
+from tests.fix_servers import DatabaseUrl
+
+Connection = psycopg.Connection[tuple[object, ...]]
+AT = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+MANY = 100_000
+
+
+@pytest.fixture
+def two(database_url: DatabaseUrl) -> Iterator[tuple[Connection, Connection]]:
+    """Two connections to one fresh database; each statement is a transaction until `transaction()` says otherwise."""
+    url = database_url("payments")
+    with psycopg.connect(url, autocommit=True) as one, psycopg.connect(url, autocommit=True) as other:
+        yield one, other
+
+
+def held(event_id: str, *, source: str = "orders", due_at: datetime | None = None) -> HeldRow:
+    return HeldRow(
+        uuid.uuid4(),
+        "later" if due_at else "parked",
+        "payments.events",
+        source,
+        event_id,
+        "x",
+        "y",
+        (),
+        "{}",
+        2,
+        {},
+        1,
+        AT,
+        AT,
+        due_at,
+    )
+
+
+def inbox(connection: Connection) -> list[tuple[object, ...]]:
+    return connection.execute("select source, id from inbox order by id, source").fetchall()
+
+
+def test_the_oldest_claims_go_first_so_many_at_a_time_and_never_one_of_what_is_held(two: tuple[Connection, Connection]) -> None:
+    one, _ = two
+    for number in range(10):
+        tables.claim(one, [("orders", str(number))], AT + timedelta(days=number))
+    tables.hold(one, held("1"))
+    tables.hold(one, held("2", source="shipping"))  # another speaker's message of the same id protects nothing
+    tables.hold(one, held("3", due_at=AT))
+    before = AT + timedelta(days=8)
+    assert retention.clear_inbox(one, before, 3) == 3
+    assert inbox(one) == [("orders", number) for number in "1356789"]
+    assert retention.clear_inbox(one, before, 3) == 3
+    assert retention.clear_inbox(one, before, 3) == 0
+    assert inbox(one) == [("orders", number) for number in "1389"]
+
+
+def test_only_one_process_clears_at_a_time_and_the_other_does_not_wait(two: tuple[Connection, Connection]) -> None:
+    one, other = two
+    tables.claim(one, [("orders", str(number)) for number in range(4)], AT)
+    later = AT + timedelta(days=1)
+    with one.transaction():
+        assert retention.clear_inbox(one, later, 2) == 2
+        assert retention.clear_inbox(other, later, 2) == 0
+    assert retention.clear_inbox(other, later, 2) == 2
+
+
+def test_a_piece_of_a_long_inbox_is_found_by_the_index(two: tuple[Connection, Connection]) -> None:
+    one, other = two
+    one.execute(
+        """
+        insert into inbox select 'orders', gen_random_uuid()::text, timestamptz '2026-10-01' + number * interval '10 seconds'
+        from generate_series(1, %s) as number
+        """,
+        (MANY,),
+    )
+    one.execute("vacuum analyze inbox")
+
+    def scans() -> tuple[object, ...] | None:
+        one.execute("select pg_stat_force_next_flush()")
+        return other.execute(
+            """
+            select seq_scan, (select idx_scan from pg_stat_user_indexes where indexrelname = 'inbox_received_at')
+            from pg_stat_user_tables where relname = 'inbox'
+            """
+        ).fetchone()
+
+    before = scans()
+    assert retention.clear_inbox(one, datetime(2026, 10, 9, tzinfo=UTC), 500) == 500
+    assert retention.clear_inbox(one, datetime(2026, 10, 1, tzinfo=UTC), 500) == 0
+    after = scans()
+    assert before is not None
+    assert after is not None
+    assert after[0] == before[0], "the whole table was read"
+    assert after[1] >= before[1] + 2  # type: ignore[operator]
+
+
+def test_what_was_taken_up_too_often_without_an_ending_is_parked_and_an_ending_counts_anew(
+    two: tuple[Connection, Connection],
+) -> None:
+    one, other = two
+    deadly = held("1", due_at=AT)
+    tables.hold(one, deadly)
+    for _ in range(tables.MOST_TAKES):
+        assert retention.park_deadly(other, AT + timedelta(days=1)) == 0
+        assert [row.id for row in tables.lease_held(one, AT + timedelta(seconds=1), AT, 10)] == [deadly.id]
+    assert tables.lease_held(one, AT + timedelta(seconds=1), AT, 10) == []
+    assert retention.park_deadly(other, AT) == 0  # its lease is not over
+    assert retention.park_deadly(other, AT + timedelta(seconds=1)) == 1
+    kept = one.execute("select state, reason, due_at, takes from held").fetchall()
+    assert kept == [("parked", "delivery_limit_reached", None, 0)]
+    ended = held("2", due_at=AT)
+    tables.hold(one, ended)
+    tables.lease_held(one, AT + timedelta(seconds=1), AT, 10)
+    tables.hold(one, ended)
+    assert one.execute("select takes from held where id = %s", (ended.id,)).fetchone() == (0,)
+
+
+def test_what_stands_is_counted(two: tuple[Connection, Connection]) -> None:
+    one, _ = two
+    assert retention.count_standing(one) == Standing(0, 0, 0, 0, 0, 0, 0)
+    key = OrderKey("https://shop.example", "A-1")
+    now = datetime.now(UTC)
+    tables.write_outbox(one, [OutboxRow(uuid.uuid4(), "e", "t", "s", "{}")], now - timedelta(hours=2), now)
+    tables.write_outbox(one, [OutboxRow(uuid.uuid4(), "e", "t", "s", "{}")], now, now)
+    for row in (held("1"), held("2"), held("3", due_at=AT)):
+        tables.hold(one, row)
+    intents = [IntentRow(uuid.uuid4(), "capture_payment", key, str(number), {}) for number in range(5)]
+    tables.write_intents(one, intents, AT, AT)
+    for intent in intents[:2]:
+        tables.park_intent(one, intent.id, AT, "x")
+    tables.claim(one, [("orders", str(number)) for number in range(7)], AT)
+    one.execute("analyze inbox")
+    standing = retention.count_standing(one)
+    assert 7200 <= standing.outbox_oldest_seconds < 7800
+    assert (standing.outbox, standing.held_later, standing.held_parked) == (2, 1, 2)
+    assert (standing.calls_open, standing.calls_parked, standing.inbox) == (3, 2, 7)
