@@ -73,7 +73,7 @@ def test_an_order_cannot_bring_its_recipient_twice(database_of: DatabaseOf) -> N
     _save(database, "shipping", lambda store: store.save(a_shipment(1, entrusted=entrusted)))
     with pytest.raises(Contended):
         _save(database, "shipping", lambda store: store.save(a_shipment(1, entrusted=replace(entrusted, recipient={}))))
-    with database.read() as connection:
+    with database.single() as connection:
         assert connection.execute("select recipient from recipients").fetchall() == [({"box": "first"},)]
 
 

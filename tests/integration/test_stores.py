@@ -130,7 +130,7 @@ def _as_read(item: Any) -> Any:
 
 def _kept(database: Database, service: str) -> dict[tuple[Any, ...], tuple[Any, ...]]:
     statement, _ = KEPT[service]
-    with database.read() as connection:
+    with database.single() as connection:
         return {row[:2]: row[2:] for row in connection.execute(statement.encode())}
 
 
@@ -227,7 +227,7 @@ def test_an_answer_stands_once_and_is_said_again(database_of: DatabaseOf) -> Non
             for shelf in store.shelves():
                 shelf.flush()
             assert [row.type for row in recorder.outbox] == ["order_accepted"]
-    with database.read() as connection:
+    with database.single() as connection:
         assert connection.execute("select kind, order_number, reasons from answers").fetchall() == [
             ("order_accepted", None, [{"code": "c", "path": ""}])
         ]
