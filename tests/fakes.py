@@ -7,14 +7,16 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, TypeVar
 
 from services.notifications.domain import Correspondence
+from services.notifications.domain import Entrusted as EntrustedContact
 from services.orders.domain import Order
 from services.orders.intake import Answered
 from services.payments.domain import Payment
+from services.shipping.domain import Entrusted as EntrustedRecipient
 from services.shipping.domain import Shipment
 from shared.contracts.errors import Refused, TryLater
 from shared.contracts.events import Event
@@ -76,6 +78,13 @@ class FakeStore:
 
     def _get(self, key: Hashable) -> Any:
         return copy(self._kept.get(key))
+
+    def _save_entrusted(self, item: Shipment | Correspondence) -> Any:
+        """What an order brings once goes into a table of its own, which is only ever added to; gives what is left."""
+        if item.entrusted is not None:
+            assert ("entrusted", item.key) not in self._kept, "it would stand twice, and the database would refuse it"
+            self._kept["entrusted", item.key] = item.entrusted
+        return replace(item, entrusted=None)
 
     def _save(self, key: Hashable, item: Any, about: OrderKey) -> None:
         self.recorder.remember(item, about)
@@ -139,11 +148,17 @@ class FakeShipments(FakeStore):
     def key_of_tracking(self, tracking_number: str) -> OrderKey | None:
         return next((one.key for one in self.shipments() if one.tracking_number == tracking_number), None)
 
-    def save(self, shipment: Shipment) -> None:
-        self._save(shipment.key, shipment, shipment.key)
+    def entrusted(self, key: OrderKey = KEY) -> EntrustedRecipient | None:
+        kept: EntrustedRecipient | None = self._get(("entrusted", key))
+        return kept
 
-    def keep_label(self, parcel: str, key_id: str, box: bytes) -> None:
-        self._kept.setdefault(parcel, (key_id, box))
+    def save(self, shipment: Shipment) -> None:
+        self.recorder.remember(shipment, shipment.key)
+        self._kept[shipment.key] = self._save_entrusted(shipment)
+
+    def keep_label(self, shipment: Shipment, key_id: str, box: bytes) -> None:
+        assert shipment.parcel not in self._kept, "a parcel's label would stand twice, and the database would refuse it"
+        self._kept[shipment.parcel] = (key_id, box)
 
 
 class FakeCorrespondences(FakeStore):
@@ -153,8 +168,13 @@ class FakeCorrespondences(FakeStore):
     def correspondence(self, key: OrderKey = KEY) -> Correspondence:
         return self._get(key) or Correspondence(key=key)
 
+    def entrusted(self, key: OrderKey = KEY) -> EntrustedContact | None:
+        kept: EntrustedContact | None = self._get(("entrusted", key))
+        return kept
+
     def save(self, correspondence: Correspondence) -> None:
-        self._save(correspondence.key, correspondence, correspondence.key)
+        self.recorder.remember(correspondence, correspondence.key)
+        self._kept[correspondence.key] = self._save_entrusted(correspondence)
 
 
 # ── any order, any number of times ───────────────────────────────────────────────────────────────────────────────────────────

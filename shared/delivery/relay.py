@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from uuid import UUID
@@ -56,6 +57,8 @@ class Relay:
         if self._rows_in_hand < MOST_IN_HAND:
             self._rows_in_hand += len(rows)
             self._waiting.put(rows)
+        else:
+            self._hold_back(rows)
 
     def stop(self) -> None:
         """Let `run` return when it has published what it was handed."""
@@ -104,12 +107,16 @@ class Relay:
             _log.warning("broker_unavailable", extra={"batch": len(in_doubt)})
             metrics.published.labels(self._service, "in_doubt").inc(len(in_doubt))
         if failed or in_doubt:
-            until = monotonic() + HELD_BACK_SECONDS
-            self._failing.update((row.subject, until) for row in rows if row.subject and row.id not in confirmed)
+            self._hold_back(row for row in rows if row.id not in confirmed)
         self._settle(confirmed, failed, in_doubt | held_back)
         reach("forgotten")
         if in_doubt:
             eventlet.sleep(0.5)
+
+    def _hold_back(self, rows: Iterable[OutboxRow]) -> None:
+        """From now on nothing in this line overtakes these, which are left to the sweep."""
+        until = monotonic() + HELD_BACK_SECONDS
+        self._failing.update((row.subject, until) for row in rows if row.subject)
 
     def _part(self, rows: list[OutboxRow]) -> tuple[list[OutboxRow], set[UUID]]:
         """What may be published now, and the ids of what must not overtake an earlier event of its order that failed.

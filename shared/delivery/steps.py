@@ -49,8 +49,8 @@ class _Watch:
     """Counts steps; kills the process at one of them, as a power cut would."""
 
     def __init__(self, die_at: str, noted_in: Path | None) -> None:
-        step, _, times = die_at.partition(":")
-        if die_at and (step not in STEPS or not (times or "1").isdecimal()):
+        step, colon, times = die_at.partition(":")
+        if die_at and (step not in STEPS or (colon and (not times.isdecimal() or int(times) == 0))):
             raise ValueError(f"{DIE_AT} is the name of a step, and how many times it is reached: committed:3")
         self._step, self._times = step, int(times or 1)
         self._noted_in = noted_in

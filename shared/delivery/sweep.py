@@ -54,6 +54,9 @@ class Sweep:
         if self._relay.has_room:
             with self._relay_database.begin() as connection:
                 rows = tables.lease_outbox(connection, at, at + batches.publish_lease, MOST_SWEPT_EVENTS, batches.writer)
+            if rows:
+                # At once: they are this process's now, and what it writes next of the same orders goes into the line behind them.
+                self._relay.publish(rows)
         with self._database.begin() as connection:
             intents = []
             if self._calls.has_room:
@@ -61,8 +64,6 @@ class Sweep:
             held = tables.lease_held(connection, at, at + batches.call_lease, MOST_SWEPT)
         if rows or intents or held:
             reach("taken_up_again")
-        if rows:
-            self._relay.publish(rows)
         if intents:
             self._calls.perform(intents)
         for row in held:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -23,6 +23,7 @@ Connection = psycopg.Connection[tuple[object, ...]]
 AT = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 SOON = AT + timedelta(seconds=45)
 LATER = AT + timedelta(minutes=5)
+WRITER, SWEEPER = uuid.uuid4(), uuid.uuid4()  # two processes of one service
 KEY = OrderKey("https://shop.example", "A-1")
 
 
@@ -82,30 +83,111 @@ def test_of_two_concurrent_transactions_one_takes_a_claim(two: tuple[Connection,
 # ── outbox ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def _lease(connection: Connection, limit: int = 100, at: datetime = LATER) -> list[OutboxRow]:
+    return tables.lease_outbox(connection, at, at + timedelta(seconds=45), limit, SWEEPER)
+
+
+def _firsts(rows: Sequence[OutboxRow]) -> list[OutboxRow]:
+    """As they are leased: each the first of its order."""
+    return [replace(row, is_first=True) for row in rows]
+
+
 def test_outbox_rows_are_leased_when_their_lease_is_over_in_the_order_of_their_writing(
     two: tuple[Connection, Connection],
 ) -> None:
     one, other = two
     rows = [_outbox_row(number) for number in range(30)]
-    tables.write_outbox(one, rows, AT, SOON)
-    assert tables.lease_outbox(other, AT, SOON, 100) == []
-    assert tables.lease_outbox(other, LATER, LATER + timedelta(seconds=45), 20) == rows[:20]
-    assert tables.lease_outbox(one, LATER, LATER + timedelta(seconds=45), 20) == rows[20:]
+    assert tables.write_outbox(one, rows, AT, SOON, WRITER) == set()
+    assert _lease(other, at=AT) == []
+    assert _lease(other, 20) == _firsts(rows[:20])
+    assert _lease(one, 20) == _firsts(rows[20:])
     tables.delete_outbox(one, [row.id for row in rows[:29]])
     tables.release_outbox(one, [rows[29].id], AT)
-    assert tables.lease_outbox(other, LATER, LATER, 100) == rows[29:]
+    assert _lease(other) == _firsts(rows[29:])
 
 
-def test_two_processes_lease_different_outbox_rows_without_waiting(two: tuple[Connection, Connection]) -> None:
+def test_of_each_order_only_the_first_event_that_stands_is_leased(two: tuple[Connection, Connection]) -> None:
+    one, other = two
+    rows = [_outbox_row(number) for number in (1, 2, 1, 2, 1)]
+    tables.write_outbox(one, rows, AT, SOON, WRITER)
+    assert _lease(other) == _firsts(rows[:2])
+    tables.delete_outbox(one, [rows[0].id])
+    assert _lease(other) == _firsts([rows[2]]), "the first of the other order is leased to somebody, and its second waits"
+    tables.release_outbox(one, [rows[1].id], LATER + timedelta(hours=1))  # put off: what comes after it is put off with it
+    tables.delete_outbox(one, [rows[2].id])
+    assert _lease(other) == _firsts([rows[4]])
+    assert _lease(other, at=LATER + timedelta(minutes=30)) == _firsts([rows[4]])
+    assert _lease(other, at=LATER + timedelta(hours=2)) == _firsts([rows[1], rows[4]])
+
+
+def test_events_about_no_order_wait_for_nothing(two: tuple[Connection, Connection]) -> None:
+    one, other = two
+    rows = [replace(_outbox_row(), subject="") for _ in range(3)]
+    assert tables.write_outbox(one, rows[:1], AT, SOON, WRITER) == set()
+    assert tables.write_outbox(other, rows[1:2], AT, SOON, SWEEPER) == set()
+    tables.release_outbox(one, [rows[0].id], AT)
+    assert tables.write_outbox(one, rows[2:], AT, SOON, WRITER) == set()
+    assert _lease(other) == _firsts(rows)
+
+
+def test_an_event_waits_for_an_earlier_one_of_its_order_that_is_not_the_writer_s_own(two: tuple[Connection, Connection]) -> None:
+    one, other = two
+    first, second, third, fourth = (_outbox_row(1) for _ in range(4))
+    stranger = _outbox_row(2)
+    assert tables.write_outbox(one, [first, second], AT, SOON, WRITER) == set(), "one writer publishes in its own order"
+    assert tables.write_outbox(other, [third, stranger], AT, SOON, SWEEPER) == {third.id}
+    assert tables.write_outbox(one, [fourth], AT, SOON, WRITER) == {fourth.id}, "not past the one that waits"
+    assert _lease(other, at=AT) == [], "both are due, but the first stands"
+    leased: list[OutboxRow] = []
+    while len(leased) < 5:
+        rows = _lease(other)
+        assert rows, leased
+        leased += rows
+        tables.delete_outbox(other, [row.id for row in rows])
+    assert [row.id for row in leased if row.subject == first.subject] == [first.id, second.id, third.id, fourth.id]
+
+
+def test_an_event_waits_for_an_earlier_one_that_failed_also_its_own_writer_s(two: tuple[Connection, Connection]) -> None:
+    one, _ = two
+    failed, later, other_order = _outbox_row(1), _outbox_row(1), _outbox_row(2)
+    tables.write_outbox(one, [failed], AT, SOON, WRITER)
+    tables.release_outbox(one, [failed.id], LATER)
+    assert tables.write_outbox(one, [later, other_order], AT, SOON, WRITER) == {later.id}
+
+
+def test_of_two_sweeps_at_once_one_gets_nothing_and_waits_for_nobody(two: tuple[Connection, Connection]) -> None:
     one, other = two
     rows = [_outbox_row(number) for number in range(10)]
-    tables.write_outbox(one, rows, AT, SOON)
+    tables.write_outbox(one, rows, AT, SOON, WRITER)
     other.execute("set lock_timeout = '10s'")
     with one.transaction():
-        mine = tables.lease_outbox(one, LATER, LATER + timedelta(seconds=45), 4)
-        others = tables.lease_outbox(other, LATER, LATER + timedelta(seconds=45), 100)  # the first has not committed
-    assert mine == rows[:4]
-    assert others == rows[4:]
+        mine = _lease(one, 4)
+        with other.transaction():
+            others = _lease(other)  # the first has not committed
+    assert (mine, others) == (_firsts(rows[:4]), [])
+    assert _lease(other) == _firsts(rows[4:])
+
+
+def test_sweeps_of_many_processes_lease_nothing_twice(two: tuple[Connection, Connection]) -> None:
+    one, other = two
+    rows = [_outbox_row(number // 3) for number in range(300)]
+    tables.write_outbox(one, rows, AT, SOON, WRITER)
+    taken: dict[Connection, list[OutboxRow]] = {one: [], other: []}
+
+    def sweep(connection: Connection) -> None:
+        while connection.execute("select count(*) from outbox").fetchone() != (0,):
+            with connection.transaction():
+                leased = _lease(connection, 7)
+            taken[connection] += leased
+            tables.delete_outbox(connection, [row.id for row in leased])
+
+    threads = [threading.Thread(target=sweep, args=(connection,)) for connection in two]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    together = [row.id for leased in taken.values() for row in leased]
+    assert sorted(together) == sorted(row.id for row in rows)
 
 
 # ── intents ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────

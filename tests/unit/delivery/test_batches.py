@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any, cast
+from uuid import uuid4
 
 import pytest
 
@@ -16,7 +17,8 @@ from shared.delivery.work import Delivery, RawMessage, Store
 
 def batches() -> Batches:
     no_database = cast(Database, object())
-    return Batches(no_database, Store, "orders", Ladder(), publish_lease=timedelta(seconds=1), call_lease=timedelta(seconds=1))
+    lease = timedelta(seconds=1)
+    return Batches(no_database, Store, "orders", Ladder(), writer=uuid4(), publish_lease=lease, call_lease=lease)
 
 
 def delivery() -> Delivery:

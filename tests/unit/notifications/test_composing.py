@@ -1,4 +1,4 @@
-"""From what an intent holds to the letter: the same letter however often it is composed, and each amount exact."""
+"""From an intent and what is kept of the order to the letter: the same however often it is composed, and each amount exact."""
 
 from __future__ import annotations
 
@@ -33,18 +33,20 @@ class Person:
     language: str = "de-AT"
 
 
-def intents() -> dict[str, dict[str, Any]]:
-    """What the domain's intents hold, by kind."""
+def details() -> dict[str, dict[str, Any]]:
+    """What the domain's intents hold, by kind, and what is kept of the order: as the door puts them together."""
     store = FakeCorrespondences()
     handlers.take_contact(contact_entrusted(), (), store)
     handlers.confirm(payment_authorised(), store)
     handlers.tell_of_dispatch(shipment_dispatched(), store)
     handlers.tell_of_delivery(shipment_delivered(), store)
-    return {intent.details["kind"]: intent.details for intent in store.asked}
+    kept = store.entrusted()
+    assert kept is not None
+    return {intent.details["kind"]: {**intent.details, "order": kept.order} for intent in store.asked}
 
 
 def test_the_confirmation_holds_the_order_to_the_cent() -> None:
-    letter = compose(KEY, intents()[ORDER_CONFIRMATION], Person(), SHOP)
+    letter = compose(KEY, details()[ORDER_CONFIRMATION], Person(), SHOP)
     assert isinstance(letter, OrderConfirmation)
     assert letter.placed_at == AT
     assert [(line.line, line.title, line.quantity, line.unit_price) for line in letter.lines] == [
@@ -56,16 +58,16 @@ def test_the_confirmation_holds_the_order_to_the_cent() -> None:
 
 
 def test_the_shipment_mail_holds_where_the_parcel_can_be_followed() -> None:
-    letter = compose(KEY, intents()[SHIPMENT], Person(), SHOP)
+    letter = compose(KEY, details()[SHIPMENT], Person(), SHOP)
     assert isinstance(letter, ShipmentMail)
     assert letter.tracking_number == TRACKING_NUMBER
 
 
 def test_each_kind_has_its_letter_and_a_message_id_of_its_own_that_stays() -> None:
-    letters = {kind: compose(KEY, details, Person(), SHOP) for kind, details in intents().items()}
+    letters = {kind: compose(KEY, told, Person(), SHOP) for kind, told in details().items()}
     assert isinstance(letters[DELIVERY], DeliveryMail)
     assert len({letter.message_id for letter in letters.values()}) == 3
-    assert letters == {kind: compose(KEY, details, Person(), SHOP) for kind, details in intents().items()}
+    assert letters == {kind: compose(KEY, told, Person(), SHOP) for kind, told in details().items()}
 
 
 def test_an_unknown_kind_is_a_programmer_s_error() -> None:

@@ -47,6 +47,10 @@ def test_one_mail_of_each_kind_in_any_order(random: Random) -> None:
     assert sorted(intent.details["kind"] for intent in store.asked) == sorted(MAILS), course
     assert len({intent.key for intent in store.asked}) == 3, course
     assert Counter(data["kind"] for _, data in store.said) == dict.fromkeys(MAILS, 1), course
+    event = contact_entrusted()
+    kept = store.entrusted()
+    assert kept is not None, course
+    assert (kept.customer_id, kept.contact, kept.order["total"]) == (event.customer_id, event.contact.model_dump(), event.total)
 
 
 @pytest.mark.parametrize("lost", sorted(MAILS))
@@ -68,7 +72,7 @@ def test_without_a_usable_contact_nothing_is_sent(random: Random) -> None:
     course = play(random, store, facts(store, ("email_malformed",)), answer=answering(store))
     assert store.asked == [], course
     assert store.kinds_said == Counter({"part_refused": 1}), course
-    assert store.correspondence().contact is None
+    assert store.entrusted() is None, course
 
 
 @settings(max_examples=60, deadline=None)

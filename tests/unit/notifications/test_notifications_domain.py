@@ -17,6 +17,7 @@ from services.notifications.domain import (
     SENT,
     SHIPMENT,
     Correspondence,
+    Entrusted,
     Handed,
     NotTaken,
 )
@@ -26,7 +27,7 @@ from tests.builders import CARRIER, KEY, TRACKING_NUMBER, TRACKING_URL, a_box, a
 TRACKING = {"carrier": CARRIER, "tracking_number": TRACKING_NUMBER, "tracking_url": TRACKING_URL}
 CONTACT = a_box("notifications").model_dump()
 KINDS: dict[str, tuple[Callable[[Correspondence], None], dict[str, object]]] = {
-    ORDER_CONFIRMATION: (lambda c: c.owe_confirmation(), {"order": {"currency": "EUR"}}),
+    ORDER_CONFIRMATION: (lambda c: c.owe_confirmation(), {}),
     SHIPMENT: (
         lambda c: c.owe_shipment(carrier=CARRIER, tracking_number=TRACKING_NUMBER, tracking_url=TRACKING_URL),
         {"tracking": TRACKING},
@@ -40,13 +41,13 @@ def entrust(correspondence: Correspondence) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_owed_to_a_known_contact_is_sent_with_what_it_needs_and_no_more(kind: str) -> None:
+def test_what_is_owed_to_a_known_contact_is_sent_with_what_it_needs_and_no_part_of_a_person(kind: str) -> None:
     owe, needed = KINDS[kind]
     correspondence = a_correspondence()
     owe(correspondence)
     [intent] = correspondence.intents
     assert (intent.kind, intent.key) == (SEND_MAIL, f"{KEY.shop} {KEY.order_number} {kind}")
-    assert intent.details == {"kind": kind, "contact": CONTACT, **needed}
+    assert intent.details == {"kind": kind, **needed}
     assert correspondence.mails == {kind: SENDING}
     assert correspondence.events == []
 
@@ -59,7 +60,19 @@ def test_what_is_owed_before_the_contact_is_known_waits_for_it(kind: str) -> Non
     assert (correspondence.mails, correspondence.intents) == ({kind: OWED}, [])
     entrust(correspondence)
     assert correspondence.mails == {kind: SENDING}
-    assert [intent.details for intent in correspondence.intents] == [{"kind": kind, "contact": CONTACT, **needed}]
+    assert [intent.details for intent in correspondence.intents] == [{"kind": kind, **needed}]
+
+
+def test_an_entrusted_contact_is_there_to_be_kept_once() -> None:
+    correspondence = Correspondence(key=KEY)
+    entrust(correspondence)
+    assert correspondence.is_entrusted
+    assert correspondence.entrusted == Entrusted("c-1", {"currency": "EUR"}, CONTACT)
+    read_again = replace(correspondence, entrusted=None)
+    entrust(read_again)
+    read_again.owe_confirmation()
+    assert read_again.entrusted is None, "what is kept already is not taken on again"
+    assert [intent.details for intent in read_again.intents] == [{"kind": ORDER_CONFIRMATION}]
 
 
 def test_all_that_is_owed_goes_out_when_the_contact_comes_last() -> None:
@@ -131,7 +144,7 @@ def test_a_contact_that_cannot_be_used_is_told_once_and_nothing_is_sent() -> Non
     entrust(correspondence)
     correspondence.owe_delivery()
     assert correspondence.events == [PartRefused(**named(), part="contact", codes=["email_malformed"])]
-    assert (correspondence.contact, correspondence.intents) == (None, [])
+    assert (correspondence.is_entrusted, correspondence.entrusted, correspondence.intents) == (False, None, [])
 
 
 def test_a_cancelled_order_is_owed_nothing_more() -> None:

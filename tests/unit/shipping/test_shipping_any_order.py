@@ -89,6 +89,10 @@ def test_a_sold_order_is_delivered_in_any_order(random: Random) -> None:
     assert store.kinds_said == Counter(WHOLE), course
     assert store.kinds_asked == Counter({BUY_LABEL: 1}), course
     assert list(store.labels) == [store.shipment().parcel], course
+    event, kept = recipient_entrusted(), store.entrusted()
+    assert kept is not None, course
+    assert (kept.customer_id, kept.recipient) == (event.customer_id, event.recipient.model_dump()), course
+    assert list(kept.lines) == [line.model_dump() for line in event.lines], course
 
 
 @settings(max_examples=40, deadline=None)
@@ -127,7 +131,7 @@ def test_a_refused_recipient_stops_everything(random: Random) -> None:
     course = run(random, store, [known(store, ("box_unopenable",)), paid(store), stopped(store, "held")])
     assert store.shipment().state is State.REFUSED, course
     assert store.kinds_said == Counter({"part_refused": 1}), course
-    assert store.asked == [], course
+    assert (store.asked, store.entrusted()) == ([], None), course
 
 
 @settings(max_examples=40, deadline=None)

@@ -167,7 +167,16 @@ def test_paid_before_the_recipient_is_known_waits_for_it() -> None:
     assert shipment.state is State.TO_PICK
 
 
-def test_a_packed_parcel_s_label_is_bought_for_the_recipient_that_was_entrusted() -> None:
+def test_an_entrusted_recipient_is_there_to_be_kept_once() -> None:
+    shipment = a_shipment()
+    assert shipment.entrusted is not None
+    assert shipment.entrusted.recipient == a_box("shipping").model_dump()
+    read_again = replace(shipment, entrusted=None)
+    NOTES["entrust"](read_again)
+    assert read_again.entrusted is None, "what is kept already is not taken on again"
+
+
+def test_a_packed_parcel_s_label_is_asked_for_with_its_size_and_no_part_of_a_person() -> None:
     shipment = IN_STATE[State.TO_PACK]()
     shipment.pack(a_package(), AT)
     assert shipment.state is State.LABELLING
@@ -176,7 +185,6 @@ def test_a_packed_parcel_s_label_is_bought_for_the_recipient_that_was_entrusted(
     assert (intent.kind, intent.key) == (BUY_LABEL, shipment.parcel)
     assert intent.details == {
         "shipping_service": "ground",
-        "recipient": a_box("shipping").model_dump(),
         "weight_grams": 250,
         "length_mm": 200,
         "width_mm": 150,
@@ -283,7 +291,7 @@ def test_a_refused_recipient_is_not_kept_and_nothing_revives_the_shipment() -> N
     shipment = IN_STATE[State.REFUSED]()
     for verb in ("entrust", "note_paid", "hold", "cancel"):
         NOTES[verb](shipment)
-    assert (shipment.state, shipment.recipient, shipment.events) == (State.REFUSED, None, [])
+    assert (shipment.state, shipment.entrusted, shipment.events) == (State.REFUSED, None, [])
 
 
 def test_without_its_money_the_parcel_stays() -> None:
