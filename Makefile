@@ -6,6 +6,7 @@ SHELL := /bin/sh
 ORDERS ?= 200
 FROM ?=
 SERVICE ?=
+CLUSTERED ?=
 TESTS ?= tests
 
 python := .venv/bin/python
@@ -21,9 +22,9 @@ demo: ## Play a whole shop day on a stack of its own (ORDERS=200, FROM=<order se
 	@exec .venv/bin/brownpaper demo --orders $(ORDERS) $(if $(FROM),--from "$(FROM)")
 
 .PHONY: up
-up: ## Start the stack and leave it running; addresses and tokens in .run/env (SERVICE=payments: start that one again)
+up: ## Start the stack and leave it running; addresses and tokens in .run/env (SERVICE=payments: that one again; CLUSTERED=yes: docs/cluster.md)
 	@deploy/bootstrap.sh
-	@exec $(python) -m deploy.local up $(if $(SERVICE),--service "$(SERVICE)")
+	@exec $(python) -m deploy.local up $(if $(SERVICE),--service "$(SERVICE)") $(if $(CLUSTERED),--clustered)
 
 .PHONY: down
 down: ## Stop what `make up` started; data and logs stay in .run
@@ -64,6 +65,11 @@ test-component: ## Run the component tests: one service through its real doors
 test-e2e: ## Run the end-to-end tests: the whole stack
 	@deploy/bootstrap.sh dev
 	@exec $(pytest) tests/e2e
+
+.PHONY: test-cluster
+test-cluster: ## Run the long tests of broker cluster and failover: each node and both primaries killed, 1,000 orders in flight
+	@deploy/bootstrap.sh dev
+	@exec $(pytest) -m slow tests
 
 .PHONY: check
 check: ## Lint, check types and import contracts; all are run, the first failure counts

@@ -19,6 +19,7 @@ import psycopg
 from eventlet.green import select
 from eventlet.hubs import trampoline
 from psycopg import errors, waiting
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg.types.json import set_json_loads
@@ -46,9 +47,21 @@ class Contended(TryLater):
 _CONTENTION = (errors.UniqueViolation, errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable)
 
 # SQLSTATE classes that say "not now": connection, resources, the operator, the system. Then what a failover or a migration under way
-# shows for a while: a read-only server, a table, a column or a grant that is not there yet.
+# shows for a while: a read-only server, a statement that waits too long (for the rows of a commit that itself waits for a standby), a
+# table, a column or a grant that is not there yet.
 _UNAVAILABLE_CLASSES = ("08", "53", "57P", "58")
-_UNAVAILABLE_STATES = frozenset({"25006", "42P01", "42703", "42501"})
+_UNAVAILABLE_STATES = frozenset({"25006", "57014", "42P01", "42703", "42501"})
+
+# How soon a server that is gone without a word is given up, and never one to stay with that takes no writes: of several hosts in the
+# URL the one that does is found. What the URL says itself stands.
+_CONNECTING = {
+    "connect_timeout": "5",
+    "tcp_user_timeout": "15000",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "target_session_attrs": "read-write",
+}
 
 
 def _is_unavailable(error: psycopg.Error) -> bool:
@@ -95,16 +108,11 @@ class Database:
         if os.environ.get("PSYCOPG_WAIT_FUNC") != "wait_selector":
             raise RuntimeError("PSYCOPG_WAIT_FUNC must be wait_selector before psycopg is imported: see shared.runtime")
         self._url = url
-        self._options = {
+        given = conninfo_to_dict(url)
+        self._options = {key: value for key, value in _CONNECTING.items() if key not in given} | {
             "application_name": name,
             "options": f"-c jit=off {_BY_KEY} -c synchronous_commit={'on' if synchronous_commit else 'off'} -c timezone=UTC"
             " -c statement_timeout=30000",
-            "connect_timeout": "5",
-            # A server that vanished without a word is noticed, whether we wait for it to take or to answer.
-            "tcp_user_timeout": "15000",
-            "keepalives_idle": "10",
-            "keepalives_interval": "5",
-            "keepalives_count": "3",
         }
         self._idle: deque[type_of_connection] = deque()
         self._places = threading.BoundedSemaphore(most_connections)

@@ -39,7 +39,8 @@ def _kind(wanted: str, is_one: Callable[[str], object]) -> AfterValidator:
 def _has_address(text: str, schemes: tuple[str, ...], *, may_have_path: bool = True) -> bool:
     parts = urlsplit(text)
     _ = parts.port  # raises ValueError where it is no number, as after an unescaped slash in a password
-    return parts.scheme in schemes and bool(parts.hostname) and (may_have_path or parts.path in ("", "/"))
+    host = parts.hostname or ""
+    return parts.scheme in schemes and host != "" and "," not in host and (may_have_path or parts.path in ("", "/"))
 
 
 def _is_postgres(text: str) -> bool:
@@ -60,9 +61,15 @@ def _is_party(text: str) -> bool:
 
 
 AmqpUri = Annotated[
-    str, _kind("wanted: amqp://user:password@host:5672/vhost, or amqps://", lambda t: _has_address(t, ("amqp", "amqps")))
+    str,
+    _kind(
+        "wanted: amqp://user:password@host:5672/vhost, or amqps://; of a cluster several, a semicolon between them",
+        lambda t: all(_has_address(address, ("amqp", "amqps")) for address in t.split(";")),
+    ),
 ]
-PostgresUrl = Annotated[str, _kind("wanted: postgresql://user:password@host:5432/database", _is_postgres)]
+PostgresUrl = Annotated[
+    str, _kind("wanted: postgresql://user:password@host:5432/database; of several servers host:5432,host:5432", _is_postgres)
+]
 PartyUrl = Annotated[str, _kind("wanted: https://host[:port][/path] without credentials, query or fragment", _is_party)]
 SmtpUrl = Annotated[
     SecretStr,

@@ -26,12 +26,16 @@ _FOLDER = ROOT / ".run"
 @app.command()
 def up(
     service: Annotated[str, typer.Option(help=f"Start only this one again: {', '.join(SERVICES)}.")] = "",
+    clustered: Annotated[
+        bool,
+        typer.Option("--clustered", help="In a new folder: three brokers that are one, and a standby for each database server."),
+    ] = False,
     folder: Folder = _FOLDER,
 ) -> None:
     """Start what is missing and leave it running; write the addresses and tokens to <folder>/env."""
     if service and service not in SERVICES:
         raise typer.BadParameter(f"there is no service of this name; there are {', '.join(SERVICES)}")
-    stack = Stack(folder)
+    stack = Stack(folder, clustered=clustered)
     try:
         if service:
             stack.restart(service)

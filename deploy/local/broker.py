@@ -1,4 +1,7 @@
-"""A private RabbitMQ node: own name, cookie, ports, data and port mapper; the system's broker is never touched."""
+"""A private RabbitMQ node: own name, cookie, ports, data and port mapper; the system's broker is never touched.
+
+It stands alone, or is one of several (`Membership`): `deploy.local.broker_cluster` makes those.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,15 @@ import os
 import secrets
 import shutil
 import signal
+import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 import amqp
 
 from deploy.local import definitions, unprivileged
+from deploy.local.port_mapper import PortMapper
 from deploy.local.processes import Program, StartError, free_ports, port_is_free, write_private
 
 VIRTUAL_HOST = "brownpaper"
@@ -29,13 +35,29 @@ _ERLANG_ARGUMENTS = (
 _CONFIGURATION = """\
 listeners.tcp.local = 127.0.0.1:{port}
 loopback_users = none
-load_definitions = {definitions}
 vm_memory_high_watermark.absolute = 1GB
 disk_free_limit.absolute = 64MB
 raft.wal_max_size_bytes = 67108864
 log.file.level = warning
 log.console = false
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What makes a node one of several: its own name, and what all of them share."""
+
+    node: str
+    cookie: str
+    """Who knows it may join, and command the nodes: a secret."""
+    password: str
+    """The administrator's, the same on every node: a secret."""
+    epmd_port: int
+    """Of the port mapper that runs already; the node starts none of its own."""
+    configuration: str
+    """Further lines of `rabbitmq.conf`: who the others are."""
+    loads_definitions: bool
+    """Users and rights are the whole cluster's: one node brings them."""
 
 
 def find_programs() -> Path | None:
@@ -55,6 +77,13 @@ def find_programs() -> Path | None:
     return next((folder for folder in candidates if (folder / "rabbitmq-server").exists()), None)
 
 
+def _programs() -> Path:
+    programs = find_programs()
+    if programs is None:
+        raise StartError("the RabbitMQ programs are not on this machine")
+    return programs
+
+
 class PrivateBroker:
     """One RabbitMQ node under `folder`, started as a child, with its epmd.
 
@@ -70,13 +99,16 @@ class PrivateBroker:
         virtual_hosts: tuple[str, ...] = (VIRTUAL_HOST,),
         extra_definitions: definitions.Definitions | None = None,
         dies_with_parent: bool = False,
+        membership: Membership | None = None,
     ) -> None:
         self.folder = folder.resolve()
+        self.node = membership.node if membership else _NODE
+        self._membership = membership
         self._virtual_hosts = virtual_hosts
         self._extra_definitions = extra_definitions or {}
         self._dies_with_parent = dies_with_parent
         self._node = Program(self.folder, "rabbitmq", log=self.folder / "rabbitmq.log")
-        self._epmd = Program(self.folder, "epmd", log=self.folder / "epmd.log")
+        self._port_mapper = PortMapper(self.folder, dies_with_parent=dies_with_parent)
         self._state_file = self.folder / "broker.json"
         self.port = self._distribution_port = self._epmd_port = 0
         self._password = ""
@@ -84,6 +116,8 @@ class PrivateBroker:
             state = json.loads(self._state_file.read_text())
             self.port, self._distribution_port, self._epmd_port = state["ports"]
             self._password = state["password"]
+        if membership:
+            self._epmd_port, self._password = membership.epmd_port, membership.password
 
     @property
     def pid(self) -> int | None:
@@ -108,19 +142,24 @@ class PrivateBroker:
 
     def begin(self) -> None:
         """The first half of `start`: only begin, so that other servers can start meanwhile."""
-        programs = find_programs()
-        epmd = shutil.which("epmd")
-        if programs is None or epmd is None:
-            raise StartError("the RabbitMQ programs are not on this machine")
+        programs = _programs()
         if self._node.pid is not None:
             return
         place = unprivileged.place_for(self.folder, "rabbitmq")
-        self._epmd.stop(signal.SIGTERM, 5)  # one that outlived its node still holds the old node's name
+        if self._membership is None:
+            self._port_mapper.stop()  # one that outlived its node still holds the old node's name
         self._choose_ports()
         self._write_configuration(place)
-        self._launch(self._epmd, place, [epmd, "-address", "127.0.0.1", "-port", str(self._epmd_port)])
-        self._epmd.wait_ready(lambda: not port_is_free(self._epmd_port), 10)
-        self._launch(self._node, place, [str(programs / "rabbitmq-server")])
+        if self._membership is None:
+            self._port_mapper.start(self._epmd_port)
+        self._node.start(
+            [*place.prefix, str(programs / "rabbitmq-server")],
+            self._environment(place),
+            cwd=place.folder,
+            dies_with_parent=signal.SIGTERM if self._dies_with_parent else None,
+            user=place.user,
+            group=place.group,
+        )
 
     def wait(self) -> None:
         """The second half of `start`."""
@@ -133,12 +172,12 @@ class PrivateBroker:
     def stop(self) -> None:
         """End node and epmd in order. Safe to repeat."""
         self._node.stop(signal.SIGTERM, _STOP_SECONDS)
-        self._epmd.stop(signal.SIGTERM, 5)
+        self._port_mapper.stop()
 
     def kill(self) -> None:
         """End both as a power cut would. Safe to repeat."""
         self._node.kill()
-        self._epmd.kill()
+        self._port_mapper.kill()
 
     def remove(self) -> None:
         """End it and remove its files. Safe to repeat."""
@@ -147,41 +186,36 @@ class PrivateBroker:
 
     def import_definitions(self, document: definitions.Definitions) -> None:
         """Add virtual hosts, users or permissions to the running node (a second or two). Raises StartError if it refuses them."""
-        programs = find_programs()
-        if programs is None:
-            raise StartError("the RabbitMQ programs are not on this machine")
         place = unprivileged.place_for(self.folder, "rabbitmq")
         file = place.folder / "more-definitions.json"
         write_private(file, json.dumps(document))
         place.give(file)
         try:
-            command = [str(programs / "rabbitmqctl"), "--node", _NODE, "import_definitions", str(file)]
-            done = place.run(command, self._environment(place), timeout_seconds=_COMMAND_SECONDS)
+            done = self.command("rabbitmqctl", "import_definitions", str(file))
         finally:
             file.unlink(missing_ok=True)
         if done.returncode != 0:
             raise StartError(f"the broker refused definitions:\n{done.stderr.strip()[-1000:]}")
+
+    def command(self, tool: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run one of RabbitMQ's own tools (`rabbitmqctl`, `rabbitmq-queues`) against this node; each is an Erlang of its own and
+        takes seconds. Raises StartError where there are no tools, and subprocess.TimeoutExpired."""
+        place = unprivileged.place_for(self.folder, "rabbitmq")
+        words = (str(_programs() / tool), "--node", self.node, *words)
+        return place.run(words, self._environment(place), timeout_seconds=_COMMAND_SECONDS)
 
     def add_virtual_hosts(self, names: tuple[str, ...]) -> None:
         """Add virtual hosts that the administrator may use. Raises StartError if the broker refuses them."""
         document = definitions.administration(self._password, names)
         self.import_definitions({"vhosts": document["vhosts"], "permissions": document["permissions"]})
 
-    def _launch(self, program: Program, place: unprivileged.Place, command: list[str]) -> None:
-        program.start(
-            [*place.prefix, *command],
-            self._environment(place),
-            cwd=place.folder,
-            dies_with_parent=signal.SIGTERM if self._dies_with_parent else None,
-            user=place.user,
-            group=place.group,
-        )
-
     def _choose_ports(self) -> None:
-        ports = (self.port, self._distribution_port, self._epmd_port)
-        if all(ports) and all(port_is_free(port) for port in ports):
+        epmd_port = self._membership.epmd_port if self._membership else None
+        own = (self.port, self._distribution_port, *(() if epmd_port else (self._epmd_port,)))
+        if all(own) and all(port_is_free(port) for port in own):
             return
-        self.port, self._distribution_port, self._epmd_port = free_ports(3)
+        self.port, self._distribution_port, free_epmd_port = free_ports(3)
+        self._epmd_port = epmd_port or free_epmd_port
         self._password = self._password or secrets.token_urlsafe(24)
         ports = (self.port, self._distribution_port, self._epmd_port)
         write_private(self._state_file, json.dumps({"ports": ports, "password": self._password}))
@@ -189,9 +223,14 @@ class PrivateBroker:
     def _write_configuration(self, place: unprivileged.Place) -> None:
         document = definitions.merged(definitions.administration(self._password, self._virtual_hosts), self._extra_definitions)
         definitions_file = place.folder / "definitions.json"
+        configuration = _CONFIGURATION.format(port=self.port)
+        if self._membership is None or self._membership.loads_definitions:
+            configuration += f"load_definitions = {definitions_file}\n"
+        if self._membership:
+            configuration += self._membership.configuration
         texts = {
             definitions_file: json.dumps(document),
-            place.folder / "rabbitmq.conf": _CONFIGURATION.format(port=self.port, definitions=definitions_file),
+            place.folder / "rabbitmq.conf": configuration,
             place.folder / "advanced.config": "[].\n",
             place.folder / "enabled_plugins": "[].\n",
         }
@@ -201,6 +240,10 @@ class PrivateBroker:
         for name in ("mnesia", "log", "home", "schema"):
             (place.folder / name).mkdir(exist_ok=True)
             place.give(place.folder / name)
+        cookie = place.folder / "home" / ".erlang.cookie"
+        if self._membership and not cookie.exists():
+            write_private(cookie, self._membership.cookie)  # one that stands alone makes its own
+            place.give(cookie)
 
     def _environment(self, place: unprivileged.Place) -> dict[str, str]:
         folder = place.folder
@@ -208,7 +251,7 @@ class PrivateBroker:
             "PATH": os.environ.get("PATH", os.defpath),
             "LC_ALL": "C.UTF-8",
             "HOME": str(folder / "home"),  # the node's cookie
-            "RABBITMQ_NODENAME": _NODE,
+            "RABBITMQ_NODENAME": self.node,
             "RABBITMQ_CONF_ENV_FILE": str(folder / "no-environment-file"),  # else the system broker's would be read
             "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
             "RABBITMQ_CONFIG_FILES": str(folder / "no-further-files"),

@@ -106,7 +106,7 @@ def migrate(database_url: str, folders: Iterable[Path]) -> list[str]:
     with psycopg.connect(database_url, autocommit=True) as connection:
         # yoyo's own lock is a row, which outlives a killed process; this one ends with the connection.
         connection.execute("SELECT pg_advisory_lock(%s)", [_MIGRATION_LOCK])
-        with _backend(database_url) as backend:
+        with _backend(database_url, connection) as backend:
             pending = backend.to_apply(migrations)
             names = [str(migration.id) for migration in pending]
             with redirect_stdout(sys.stderr):  # yoyo prints what a SELECT in a migration gives
@@ -115,9 +115,14 @@ def migrate(database_url: str, folders: Iterable[Path]) -> list[str]:
 
 
 @contextmanager
-def _backend(database_url: str) -> Iterator[yoyo.backends.DatabaseBackend]:
-    parts = urlsplit(database_url)
-    backend = yoyo.get_backend(urlunsplit(parts._replace(scheme="postgresql+psycopg")))
+def _backend(database_url: str, connection: psycopg.Connection) -> Iterator[yoyo.backends.DatabaseBackend]:
+    parts = urlsplit(database_url)._replace(scheme="postgresql+psycopg")
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    if "," in hosts:
+        # yoyo knows one server only: of several the one where the lock is held.
+        host = f"[{connection.info.host}]" if ":" in connection.info.host else connection.info.host
+        parts = parts._replace(netloc=f"{credentials}@{host}:{connection.info.port}")
+    backend = yoyo.get_backend(urlunsplit(parts))
     try:
         yield backend
     finally:

@@ -8,7 +8,7 @@ import re
 import secrets
 import shutil
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -55,6 +55,13 @@ def find_programs() -> Path | None:
     )
 
 
+def _programs() -> Path:
+    programs = find_programs()
+    if programs is None:
+        raise StartError("the PostgreSQL programs are not on this machine")
+    return programs
+
+
 class PrivateCluster:
     """One PostgreSQL cluster under `folder`, started as a child and never as root.
 
@@ -88,14 +95,11 @@ class PrivateCluster:
 
         Raises StartError with the end of the log when it does not come up.
         """
-        programs = find_programs()
-        if programs is None:
-            raise StartError("the PostgreSQL programs are not on this machine")
+        programs = _programs()
         place = unprivileged.place_for(self.folder, "postgres")
-        data = place.folder / "data"
         if self._program.pid is None:
             if not self._state_file.exists():
-                self._create(programs, place, data)
+                self._create(place)
             if not port_is_free(self.port):
                 self.port = free_ports(1)[0]
                 self._save()
@@ -103,7 +107,7 @@ class PrivateCluster:
                 word for key, value in {**self._settings, "port": str(self.port)}.items() for word in ("-c", f"{key}={value}")
             ]
             self._program.start(
-                [*place.prefix, str(programs / "postgres"), "-D", str(data), *options],
+                [*place.prefix, str(programs / "postgres"), "-D", str(place.folder / "data"), *options],
                 _environment(place.folder),
                 cwd=place.folder,
                 dies_with_parent=signal.SIGINT if self._dies_with_parent else None,
@@ -125,26 +129,45 @@ class PrivateCluster:
         self.kill()
         unprivileged.remove(self.folder)
 
-    def _create(self, programs: Path, place: unprivileged.Place, data: Path) -> None:
-        shutil.rmtree(data, ignore_errors=True)  # a first start that was interrupted
+    def follow(self, primary: PrivateCluster) -> None:
+        """Make it a copy of `primary`, which must run: `start` then starts its streaming standby, until it is promoted.
+
+        Whatever it held is gone. The administrator is the primary's. Raises StartError.
+        """
+        self.kill()
+        self._password = primary._password
+        # The name by which the primary knows its standby, and whom it waits for, is the folder's.
+        origin = f"host=127.0.0.1 port={primary.port} user={ADMIN} application_name={self.name}"
+        options = ("--dbname", origin, "--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast")
+        place = unprivileged.place_for(self.folder, "postgres")
+        self._make_data(place, "pg_basebackup", options, {"PGPASSWORD": self._password})
+
+    @property
+    def is_standby(self) -> bool:
+        """Whether its data are a copy that follows another's; false too where it has none."""
+        return (unprivileged.place_for(self.folder, "postgres").folder / "data" / "standby.signal").exists()
+
+    def _create(self, place: unprivileged.Place) -> None:
         self._password = secrets.token_urlsafe(24)
         password_file = place.folder / "password"
         write_private(password_file, self._password)
         place.give(password_file)
+        options = ("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums")
         try:
-            done = place.run(
-                [
-                    *(str(programs / "initdb"), "--pgdata", str(data), "--username", ADMIN, "--pwfile", str(password_file)),
-                    *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums"),
-                ],
-                _environment(place.folder),
-                timeout_seconds=_START_SECONDS,
-            )
+            self._make_data(place, "initdb", ("--username", ADMIN, "--pwfile", str(password_file), *options))
         finally:
             password_file.unlink(missing_ok=True)
+
+    def _make_data(
+        self, place: unprivileged.Place, tool: str, options: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> None:
+        data = place.folder / "data"
+        shutil.rmtree(data, ignore_errors=True)  # a first start that was interrupted
+        command = [str(_programs() / tool), "--pgdata", str(data), *options]
+        done = place.run(command, {**_environment(place.folder), **(environment or {})}, timeout_seconds=_START_SECONDS)
         if done.returncode != 0:
-            raise StartError(f"initdb of {self.name} failed:\n{done.stderr.strip()}")
-        self.port = free_ports(1)[0]
+            raise StartError(f"{tool} of {self.name} failed:\n{done.stderr.strip()}")
+        self.port = self.port or free_ports(1)[0]
         self._save()
 
     def _answers(self) -> bool:

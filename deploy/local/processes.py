@@ -180,7 +180,7 @@ class Program:
                 with suppress(psutil.NoSuchProcess):
                     member.kill()  # psutil checks that the number was not given out again
             wait_until(lambda: self.pid is None, 10)
-            psutil.wait_procs(family[1:], timeout=10)
+            wait_until(lambda: all(_is_over(member) for member in family[1:]), 10)
         self._forget()
 
     def wait_ready(self, ready: Callable[[], bool], timeout_seconds: float) -> None:
@@ -201,6 +201,14 @@ class Program:
     def _forget(self) -> None:
         self._pid_file.unlink(missing_ok=True)
         self._identity_file.unlink(missing_ok=True)
+
+
+def _is_over(process: psutil.Process) -> bool:
+    """Whether it is gone, or only waits for the system to note its end."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _front(command: Sequence[str]) -> int:

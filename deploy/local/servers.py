@@ -6,7 +6,7 @@ import json
 import urllib.error
 import urllib.request
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -15,10 +15,12 @@ import amqp.exceptions
 import kombu
 import kombu.exceptions
 
-from deploy.local import broker, databases, definitions, packages, postgres
+from deploy.local import broker, broker_cluster, databases, definitions, packages, postgres, postgres_pair
 from deploy.local.broker import PrivateBroker
+from deploy.local.broker_cluster import BrokerCluster
 from deploy.local.containers import ComposeServers, engine_answers
 from deploy.local.postgres import PrivateCluster
+from deploy.local.postgres_pair import PostgresPair
 from deploy.local.processes import StartError
 
 GIVEN_AMQP = "BROWNPAPER_AMQP_URI"
@@ -34,6 +36,9 @@ RabbitMQ and PostgreSQL are needed, and there is no way to bring them here. One 
   2. start a Docker engine with the compose plugin;
   3. install the programs: `sudo apt-get install rabbitmq-server postgresql` (they are then run privately; the system's own
      servers are not touched)."""
+
+
+PrivateServer = PrivateBroker | BrokerCluster | PrivateCluster | PostgresPair
 
 
 class NoServersError(StartError):
@@ -54,14 +59,14 @@ class Servers:
     """What each server is, in words: for people."""
     enders: list[Callable[[], None]] = field(default_factory=list)
     removers: list[Callable[[], None]] = field(default_factory=list)
+    private: dict[str, PrivateServer] = field(default_factory=dict)
+    """What of broker, data and keyring was started here, by name."""
 
     def broker_uri(self, user: str, passwords: Mapping[str, str]) -> str:
         """A service's or the storefront's AMQP URI."""
         if not self.own_users:
             return self.admin_uri
-        parts = urlsplit(self.admin_uri)
-        address = parts.netloc.rpartition("@")[2]
-        return urlunsplit(parts._replace(netloc=f"{quote(user, safe='')}:{quote(passwords[user], safe='')}@{address}"))
+        return ";".join(_as_user(uri, user, passwords[user]) for uri in self.admin_uri.split(";"))
 
     def stop(self) -> None:
         """End the servers that are ours. Safe to repeat."""
@@ -82,11 +87,13 @@ def bring(
     *,
     dies_with_parent: bool = False,
     is_running: bool = False,
+    clustered: bool = False,
 ) -> Servers:
     """Find or start what is missing and give it, answering. `passwords` holds one for each of `definitions.USERS`.
 
-    `is_running` says that services of this very folder are at work already. Safe to repeat: what runs already in this folder is taken as
-    it is. Raises NoServersError where no way leads there, and StartError where a server does not come up.
+    `is_running` says that services of this very folder are at work already. `clustered` wants private servers, several of each: three
+    brokers that are one, and pairs of database servers. Safe to repeat: what runs already in this folder is taken as it is.
+    Raises NoServersError where no way leads there, and StartError where a server does not come up.
     """
     given_broker, given_data = environ.get(GIVEN_AMQP), environ.get(GIVEN_DATA)
     ours = [*([] if given_broker else ["broker"]), *([] if given_data else ["data"])]
@@ -102,8 +109,11 @@ def bring(
     if keyring:
         servers.keyring_admin_url, servers.origins["keyring"] = keyring, "given"
     if ours:
-        if _has_private(folder) or not engine_answers():
-            _start_private(servers, folder, ours, passwords, say, environ=environ, dies_with_parent=dies_with_parent)
+        if clustered or _has_private(folder) or not engine_answers():
+            _bring_programs(ours, environ, say)
+            say(f"Servers ({', '.join(ours)}): private ones under {folder}.")
+            servers.private = private(folder, passwords, dies_with_parent=dies_with_parent, clustered=clustered)
+            _start_private(servers, ours)
         else:
             _start_containers(servers, folder, ours, passwords, say)
     return servers
@@ -141,9 +151,38 @@ def remove_queues(uri: str) -> None:
             connection.default_channel.queue_delete(queue.name)
 
 
-def private(folder: Path) -> tuple[PrivateBroker, PrivateCluster, PrivateCluster]:
-    """The private servers of a folder, running or not."""
-    return PrivateBroker(folder / "broker"), PrivateCluster(folder / "data"), PrivateCluster(folder / "keyring")
+def private(
+    folder: Path, passwords: Mapping[str, str] | None = None, *, dies_with_parent: bool = False, clustered: bool = False
+) -> dict[str, PrivateServer]:
+    """The private servers of a folder, running or not, by name. A folder that began as `clustered` or not keeps to it.
+
+    `passwords` are the broker's users', and are needed to start it.
+    """
+    extra = definitions.services(passwords, broker.VIRTUAL_HOST) if passwords else None
+    if (folder / "broker").exists() or (folder / "data").exists():
+        clustered = (folder / "broker" / broker_cluster.STATE_FILE).exists() or (
+            folder / "data" / postgres_pair.PRIMARY_FILE
+        ).exists()
+    if clustered:
+        return {
+            "broker": BrokerCluster(folder / "broker", extra_definitions=extra, dies_with_parent=dies_with_parent),
+            "data": PostgresPair(folder / "data", dies_with_parent=dies_with_parent),
+            "keyring": PostgresPair(folder / "keyring", dies_with_parent=dies_with_parent),
+        }
+    return {
+        "broker": PrivateBroker(folder / "broker", extra_definitions=extra, dies_with_parent=dies_with_parent),
+        "data": PrivateCluster(folder / "data", dies_with_parent=dies_with_parent),
+        "keyring": PrivateCluster(folder / "keyring", dies_with_parent=dies_with_parent),
+    }
+
+
+def processes(private_servers: Mapping[str, PrivateServer]) -> Iterator[tuple[str, int | None, str]]:
+    """(name, process id or None, address) of each of them; the members of several are numbered."""
+    for name, server in private_servers.items():
+        members = server.members if isinstance(server, BrokerCluster | PostgresPair) else (server,)
+        for number, member in enumerate(members, 1):
+            address = f"127.0.0.1:{member.port}" if member.port else ""
+            yield (name if len(members) == 1 else f"{name}-{number}"), member.pid, address
 
 
 def apply_definitions(api_url: str, document: definitions.Definitions) -> None:
@@ -177,7 +216,7 @@ def _use_given_broker(
             "end that one, or give this one a virtual host of its own (amqp://…/another)."
         )
     if api_url:
-        virtual_host = unquote(urlsplit(uri).path[1:]) or "/"
+        virtual_host = unquote(urlsplit(uri.partition(";")[0]).path[1:]) or "/"
         apply_definitions(api_url, definitions.services(passwords, virtual_host))
         say("Broker: the one that was given; each service has a user of its own there.")
     else:
@@ -208,16 +247,7 @@ def _start_containers(
             servers.origins[name] = "container"
 
 
-def _start_private(
-    servers: Servers,
-    folder: Path,
-    ours: list[str],
-    passwords: Mapping[str, str],
-    say: Callable[[str], None],
-    *,
-    environ: Mapping[str, str],
-    dies_with_parent: bool,
-) -> None:
+def _bring_programs(ours: list[str], environ: Mapping[str, str], say: Callable[[str], None]) -> None:
     missing = [
         *(["rabbitmq-server"] if "broker" in ours and broker.find_programs() is None else []),
         *(["postgresql"] if {"data", "keyring"} & set(ours) and postgres.find_programs() is None else []),
@@ -229,25 +259,33 @@ def _start_private(
             packages.install(missing, say)
         except StartError as error:
             raise NoServersError(f"{error}\n\n{_WAYS_OUT}") from None
-    say(f"Servers ({', '.join(ours)}): private ones under {folder}.")
-    node = PrivateBroker(
-        folder / "broker",
-        extra_definitions=definitions.services(passwords, broker.VIRTUAL_HOST),
-        dies_with_parent=dies_with_parent,
-    )
-    if "broker" in ours:
-        servers.enders.append(node.stop)
-        servers.removers.append(node.remove)
-        node.begin()
-    for name, attribute in (("data", "data_admin_url"), ("keyring", "keyring_admin_url")):
-        if name in ours:
-            cluster = PrivateCluster(folder / name, dies_with_parent=dies_with_parent)
-            servers.enders.append(cluster.stop)
-            servers.removers.append(cluster.remove)
-            cluster.start()
-            databases.seclude(cluster.admin_url)
-            setattr(servers, attribute, cluster.admin_url)
-            servers.origins[name] = f"private, 127.0.0.1:{cluster.port}"
-    if "broker" in ours:
-        node.wait()
-        servers.admin_uri, servers.origins["broker"] = node.admin_uri(), f"private, 127.0.0.1:{node.port}"
+
+
+def _start_private(servers: Servers, ours: list[str]) -> None:
+    servers.private = {name: server for name, server in servers.private.items() if name in ours}
+    # The broker takes longest: it begins first, and is waited for last.
+    for server in servers.private.values():
+        servers.enders.append(server.stop)
+        servers.removers.append(server.remove)
+        if isinstance(server, PrivateBroker | BrokerCluster):
+            server.begin()
+    for name, server in servers.private.items():
+        if isinstance(server, PrivateBroker | BrokerCluster):
+            continue
+        server.start()
+        databases.seclude(server.admin_url)
+        if name == "data":
+            servers.data_admin_url = server.admin_url
+        else:
+            servers.keyring_admin_url = server.admin_url
+    for server in servers.private.values():
+        if isinstance(server, PrivateBroker | BrokerCluster):
+            server.wait()
+            servers.admin_uri = server.admin_uri()
+    servers.origins |= {name: f"private, {address}" for name, _, address in processes(servers.private)}
+
+
+def _as_user(uri: str, user: str, password: str) -> str:
+    parts = urlsplit(uri)
+    address = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{quote(user, safe='')}:{quote(password, safe='')}@{address}"))

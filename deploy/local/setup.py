@@ -26,8 +26,9 @@ def main() -> None:
         sys.exit(2)
     passwords = {user: os.environ[f"{user.upper()}_PASSWORD"] for user in definitions.USERS}
     amqp_uri = os.environ[GIVEN_AMQP]
+    virtual_host = unquote(urlsplit(amqp_uri.partition(";")[0]).path[1:]) or "/"
     try:
-        apply_definitions(os.environ[GIVEN_API], definitions.services(passwords, unquote(urlsplit(amqp_uri).path[1:]) or "/"))
+        apply_definitions(os.environ[GIVEN_API], definitions.services(passwords, virtual_host))
     except StartError as error:
         sys.exit(str(error))
     topology.declare(amqp_uri)

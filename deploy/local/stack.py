@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import amqp.exceptions
 
-from deploy.local import databases, servers, unprivileged
+from deploy.local import databases, servers
 from deploy.local.configuration import SANDBOXES, SERVICES, Configuration, Sandbox
 from deploy.local.containers import ComposeServers
 from deploy.local.definitions import USERS
@@ -35,7 +35,8 @@ class Stack:
     """Brown Paper under one folder. `up` starts what is missing, `down` ends what it or an earlier run started there.
 
     `fresh` wipes the folder (and the stack's databases on a given server) first, and everything ends with our process. `environ`
-    stands in for the environment: what it gives wins over defaults. `sandbox_arguments` go to every sandbox (`--seed 7`).
+    stands in for the environment: what it gives wins over defaults. `sandbox_arguments` go to every sandbox (`--seed 7`). `clustered`
+    runs of every server several, privately: three brokers that are one, and pairs of database servers (docs/cluster.md).
 
     As a context manager it is taken down at the end; going in does not start it.
     """
@@ -47,12 +48,16 @@ class Stack:
         environ: Mapping[str, str] | None = None,
         fresh: bool = False,
         sandbox_arguments: Sequence[str] = (),
+        clustered: bool = False,
     ) -> None:
         self.folder = folder.resolve()
         self.env: dict[str, str] = {}
         """All that `<folder>/env` holds: addresses, tokens and credentials for the storefront and the crew. Filled by `up`."""
         self._environ = dict(os.environ if environ is None else environ)
+        self.private: dict[str, servers.PrivateServer] = {}
+        """What `up` started privately of broker, data and keyring, by name."""
         self._fresh = fresh
+        self._clustered = clustered
         self._sandbox_arguments = tuple(sandbox_arguments)
         self._programs: dict[str, Program] = {}
         self._has_declared = False
@@ -113,8 +118,8 @@ class Stack:
                     databases.drop(admin_url, self._database(name))
         if (given_broker := self._environ.get(servers.GIVEN_AMQP)) and not self._fresh:
             servers.remove_queues(given_broker)
-        for name in ("broker", "data", "keyring"):
-            unprivileged.remove(self.folder / name)
+        for server in servers.private(self.folder).values():
+            server.remove()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def restart(self, service: str) -> None:
@@ -132,11 +137,7 @@ class Stack:
 
     def status(self) -> list[tuple[str, int | None, str]]:
         """(name, process id or None, address) of everything that could run in this folder."""
-        broker, data, keyring = servers.private(self.folder)
-        rows: list[tuple[str, int | None, str]] = [
-            ("broker", broker.pid, f"127.0.0.1:{broker.port}" if broker.port else ""),
-            *((name, it.pid, f"127.0.0.1:{it.port}" if it.port else "") for name, it in (("data", data), ("keyring", keyring))),
-        ]
+        rows = list(servers.processes(servers.private(self.folder)))
         rows += [(it.party, self._program(it.party).pid, self.env.get(it.control, "")) for it in SANDBOXES]
         rows += [(name, self._program(name).pid, self.env.get(f"{name.upper()}_HTTP_URL", "")) for name in SERVICES]
         return rows
@@ -151,7 +152,9 @@ class Stack:
             progress,
             dies_with_parent=self._fresh,
             is_running=any(self._program(service).pid for service in SERVICES),
+            clustered=self._clustered,
         )
+        self.private = found.private
         progress("Databases: one for each service, and their tables.")
         urls = self._databases(found, configuration)
         progress("Topology: exchanges, queues and bindings.")
@@ -301,7 +304,7 @@ class Stack:
             program.stop(signal.SIGTERM, _STOP_SECONDS)
         for sandbox in SANDBOXES:
             self._program(sandbox.party).stop(signal.SIGTERM, _STOP_SECONDS)
-        for server in servers.private(self.folder):
+        for server in servers.private(self.folder).values():
             server.stop()
         if (self.folder / "compose.env").exists():
             ComposeServers(self.folder).stop()

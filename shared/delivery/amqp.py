@@ -1,14 +1,16 @@
 """The two ends of the broker: a consumer that hands over what comes, and a publisher with confirms.
 
 Both keep one connection each, come back by themselves when it breaks, and are driven by one greenthread. Their errors carry no payload.
+A broker of several nodes has several addresses (`amqp://…;amqp://…`): a connection that breaks comes back to any that answers.
 """
 
 from __future__ import annotations
 
 import logging
+import random
 import socket
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from time import monotonic
 from uuid import UUID
 
@@ -16,7 +18,7 @@ import eventlet
 import kombu
 import kombu.exceptions
 from amqp.basic_message import Message
-from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
+from amqp.exceptions import AccessRefused, AMQPError, NotAllowed, NotFound
 
 from shared.contracts.errors import BrownPaperError
 from shared.delivery import topology
@@ -26,7 +28,9 @@ from shared.delivery.work import OutboxRow, RawMessage
 
 _log = logging.getLogger("brownpaper.broker")
 
-HEARTBEAT_SECONDS = 20
+HEARTBEAT_SECONDS = 10  # a peer that says nothing for twice as long is given up
+ANSWER_SECONDS = 10  # for the answer to a request: a node that has lost its colleagues takes connections and answers nothing
+GOOD_BYE_SECONDS = 2
 CONTENT_TYPE = "application/cloudevents+json"
 BROKEN = (AMQPError, OSError, socket.timeout, kombu.exceptions.OperationalError)
 """What a broken connection or a closed channel raises."""
@@ -44,34 +48,55 @@ class TopologyMissing(BrownPaperError):
 
 
 def connect(uri: str, name: str) -> kombu.Connection:
-    """An open connection; raises one of `BROKEN`."""
-    connection = kombu.Connection(
-        uri,
-        heartbeat=HEARTBEAT_SECONDS,
-        connect_timeout=5,
-        transport_options={"client_properties": {"connection_name": name}},
-    )
-    try:
-        connection.ensure_connection(max_retries=1, interval_start=0)
-    except BROKEN:
+    """An open connection to one of the addresses, each tried once, in any order; where none answers it raises one of `BROKEN`.
+
+    In any order, so that all processes do not meet at the first; the time-out of a dead one is paid only by some.
+    """
+    addresses = uri.split(";")
+    random.shuffle(addresses)
+    while True:
+        connection = kombu.Connection(
+            addresses.pop(),
+            heartbeat=HEARTBEAT_SECONDS,
+            connect_timeout=5,
+            transport_options={"client_properties": {"connection_name": name}},
+        )
+        try:
+            connection.ensure_connection(max_retries=0)
+        except BROKEN:
+            connection.release()
+            if not addresses:
+                raise
+        else:
+            return connection
+
+
+def disconnect(connection: kombu.Connection) -> None:
+    """Close it in order, or, where the other side does not answer, let go of it all the same."""
+    with suppress(*BROKEN), eventlet.Timeout(GOOD_BYE_SECONDS, False):
         connection.release()
-        raise
-    return connection
+    connection.collect()
+
+
+@contextmanager
+def connected(uri: str, name: str) -> Iterator[kombu.Connection]:
+    """As `connect`, and disconnected at the end."""
+    connection = connect(uri, name)
+    try:
+        yield connection
+    finally:
+        disconnect(connection)
 
 
 def require_topology(uri: str, name: str) -> None:
     """Raises `TopologyMissing` where the broker does not hold this release's topology, `CredentialsRefused`, or one of `BROKEN`."""
     try:
-        opened = connect(uri, name)
+        with connected(uri, name) as connection, eventlet.Timeout(ANSWER_SECONDS, TimeoutError):
+            connection.default_channel.exchange_declare(topology.marker(), "fanout", passive=True)
+    except NotFound:
+        raise TopologyMissing(topology.marker()) from None
     except (AccessRefused, NotAllowed):
         raise CredentialsRefused from None
-    with opened as connection:
-        try:
-            connection.default_channel.exchange_declare(topology.marker(), "fanout", passive=True)
-        except AMQPError as error:
-            if getattr(error, "reply_code", None) != 404:
-                raise
-            raise TopologyMissing(topology.marker()) from None
 
 
 class Consumer:
@@ -93,7 +118,7 @@ class Consumer:
         delay_seconds = 0.2
         while not self._stopping:
             try:
-                with connect(self._uri, self._name) as connection:
+                with connected(self._uri, self._name) as connection:
                     self._consume(connection)
             except BROKEN as error:
                 _log.warning("consumer_disconnected", extra={"error": type(error).__name__})
@@ -112,10 +137,11 @@ class Consumer:
             self._acks.flush()
 
     def _consume(self, connection: kombu.Connection) -> None:
-        channel = connection.default_channel
-        acks = self._acks = _Acknowledger(channel)
-        channel.basic_qos(0, self._prefetch, False)
-        tags = [channel.basic_consume(queue, callback=self._receiver(queue, acks)) for queue in self._queues]
+        with eventlet.Timeout(ANSWER_SECONDS, TimeoutError):
+            channel = connection.default_channel
+            acks = self._acks = _Acknowledger(channel)
+            channel.basic_qos(0, self._prefetch, False)
+            tags = [channel.basic_consume(queue, callback=self._receiver(queue, acks)) for queue in self._queues]
         self.is_connected = True
         while not self._stopping:
             try:
@@ -204,16 +230,16 @@ class Publisher:
         """
         self._confirmed, self._failed = set(), set()
         try:
+            connection = self._open()
             with eventlet.Timeout(self._timeout_seconds, TimeoutError):
-                self._publish(rows)
+                self._publish(connection, rows)
         except BROKEN as error:
             _log.warning("publisher_disconnected", extra={"error": type(error).__name__})
             self.close()
         # A returned message is confirmed too: the return comes first and wins.
         return self._confirmed - self._failed, self._failed
 
-    def _publish(self, rows: Iterable[OutboxRow]) -> None:
-        connection = self._open()
+    def _publish(self, connection: kombu.Connection, rows: Iterable[OutboxRow]) -> None:
         channel = connection.default_channel
         frames: list[bytes] = []
         for row in rows:
@@ -250,16 +276,18 @@ class Publisher:
         self._waiting.clear()
         self._sequence = 0
         if connection is not None:
-            # A broker that blocks publishers does not answer a polite good-bye either.
-            with suppress(*BROKEN), eventlet.Timeout(2, False):
-                connection.release()
-            connection.collect()
+            disconnect(connection)
 
     def _open(self) -> kombu.Connection:
         if self._connection is None:
             connection = connect(self._uri, self._name)
-            channel = connection.default_channel
-            channel.confirm_select()
+            try:
+                with eventlet.Timeout(ANSWER_SECONDS, TimeoutError):
+                    channel = connection.default_channel
+                    channel.confirm_select()
+            except BROKEN:
+                disconnect(connection)
+                raise
             channel.events["basic_ack"].add(self._on_ack)
             channel.events["basic_nack"].add(self._on_nack)
             channel.events["basic_return"].add(self._on_return)

@@ -15,6 +15,7 @@ import pytest
 from deploy.local.stack import Stack
 from shared.cli.crew import Crew
 from tests.component.events import order_placed
+from tests.e2e.day import CALM, Day
 from tests.integration.facts import ask, wait_for
 from tests.integration.wire import Wire
 
@@ -86,3 +87,21 @@ def shop(stack: Stack) -> Iterator[Shop]:
     wait_for(lambda: len(json.loads(ask("GET", f"{it.env['ORDERS_HTTP_URL']}/keys").body)) == 3, "the three keys")
     yield it
     it.answers.close()
+
+
+@pytest.fixture(scope="module")
+def clustered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A whole stack, up, with several of every server: three brokers that are one, and a standby for each database server."""
+    it = Stack(tmp_path_factory.mktemp("clustered") / "run", fresh=True, sandbox_arguments=CALM, clustered=True)
+    try:
+        it.up()
+        yield it
+    finally:
+        it.remove()
+
+
+@pytest.fixture(scope="module")
+def day(clustered: Stack) -> Iterator[Day]:
+    """A shop's day against it."""
+    with Day(clustered) as it:
+        yield it

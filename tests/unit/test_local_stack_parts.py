@@ -34,6 +34,8 @@ def test_every_user_has_a_topic_row_for_every_exchange() -> None:
 def test_a_database_url_keeps_server_and_query_and_quotes_the_rest() -> None:
     url = database_url("postgresql://admin:secret@[::1]:5433/postgres?sslmode=require", "orders", "role", "a/b@c:d")
     assert url == "postgresql://role:a%2Fb%40c%3Ad@[::1]:5433/orders?sslmode=require"
+    url = database_url("postgresql://admin:secret@one:1,two:2/postgres?target_session_attrs=read-write", "orders", "role", "pw")
+    assert url == "postgresql://role:pw@one:1,two:2/orders?target_session_attrs=read-write"
 
 
 def test_with_shared_credentials_everybody_gets_the_given_uri() -> None:
@@ -41,6 +43,8 @@ def test_with_shared_credentials_everybody_gets_the_given_uri() -> None:
     assert given.broker_uri("orders", {"orders": "own"}) == "amqp://admin:pw@host:5672/shop"
     own = Servers("amqp://admin:pw@host:5672/shop", "", "", own_users=True)
     assert own.broker_uri("orders", {"orders": "o/wn"}) == "amqp://orders:o%2Fwn@host:5672/shop"
+    several = Servers("amqp://admin:pw@one:1/shop;amqp://admin:pw@two:2/shop", "", "", own_users=True)
+    assert several.broker_uri("orders", {"orders": "own"}) == "amqp://orders:own@one:1/shop;amqp://orders:own@two:2/shop"
 
 
 def test_without_any_way_the_message_names_all_three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

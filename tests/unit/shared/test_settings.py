@@ -176,8 +176,16 @@ def test_comma_separated_pairs(text: object, read: object) -> None:
 @pytest.mark.parametrize(
     ("kind", "right", "wrong"),
     [
-        (AmqpUri, ["amqp://u:p@h:5672/v", "amqps://h"], ["http://x", "amqp://", "amqp://u:a/b@h"]),
-        (PostgresUrl, ["postgresql://u:p@h:5432/d", "postgres://h/d"], ["mysql://u:p@h/d", "host=h dbname=d", ""]),
+        (
+            AmqpUri,
+            ["amqp://u:p@h:5672/v", "amqps://h", "amqp://u:p@a/v;amqp://u:p@b:5673/v"],
+            ["http://x", "amqp://", "amqp://u:a/b@h", "amqp://a;", "amqp://a;b", "amqp://a,b:5672"],
+        ),
+        (
+            PostgresUrl,
+            ["postgresql://u:p@h:5432/d", "postgres://h/d", "postgresql://u:p@a:5432,b:5433/d"],
+            ["mysql://u:p@h/d", "host=h dbname=d", ""],
+        ),
         (PartyUrl, ["https://api.example", "http://127.0.0.1:1/rest/6.0"], ["nope", "ftp://x", "https://u:p@x", "https://x?q"]),
         (
             SmtpUrl,
