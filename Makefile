@@ -4,6 +4,7 @@ SHELL := /bin/sh
 .SUFFIXES:
 
 ORDERS ?= 200
+ONLY ?=
 FROM ?=
 SERVICE ?=
 TESTS ?= tests
@@ -64,6 +65,11 @@ test-component: ## Run the component tests: one service through its real doors
 test-e2e: ## Run the end-to-end tests: the whole stack
 	@deploy/bootstrap.sh dev
 	@exec $(pytest) tests/e2e
+
+.PHONY: bench
+bench: ## Measure speed: pipeline, core, floor, growth (ORDERS=2000 a round, ONLY=pipeline,core for some); figures in .bench/bench.json
+	@deploy/bootstrap.sh dev
+	@exec $(python) -m tests.bench $(if $(filter file,$(origin ORDERS)),,--orders $(ORDERS)) $(if $(ONLY),--only "$(ONLY)")
 
 .PHONY: check
 check: ## Lint, check types and import contracts; all are run, the first failure counts
