@@ -83,11 +83,13 @@ class Floor:
 
 
 @contextmanager
-def floor_of(stack: BenchStack) -> Iterator[Floor]:
-    """The floor beside this stack; its processes are ended."""
+def floor_of(stack: BenchStack, *, warm_up: int) -> Iterator[Floor]:
+    """The floor beside this stack, warmed up by so many orders; without any it is not started. Its processes are ended."""
     floor = Floor(stack)
     try:
-        floor.start()
+        if warm_up:
+            floor.start()
+            floor.run(warm_up, "floor-w")
         yield floor
     finally:
         floor.stop()

@@ -30,11 +30,18 @@ class Processes:
         The kernel's own high-water mark (VmHWM), added up over the children. PostgreSQL's backends share their buffers, so its two servers
         are told as the sum of the proportional shares (PSS) at this moment: ask while the backends that did the work still run.
         """
-        told = {}
-        for name, root in self._roots.items():
-            if root.pid != os.getpid():
-                told[name] = round(sum(_each(root, _share if name in _DATABASES else _high_water)) / 1024, 1)
-        return told
+        return self._memory(_high_water)
+
+    def memory_at_rest_mib(self) -> dict[str, float]:
+        """What each holds at this moment, in MiB, added up in the same way."""
+        return self._memory(_resident)
+
+    def _memory(self, read: Callable[[psutil.Process], float]) -> dict[str, float]:
+        return {
+            name: round(sum(_each(root, _share if name in _DATABASES else read)) / 1024, 1)
+            for name, root in self._roots.items()
+            if root.pid != os.getpid()
+        }
 
 
 class Meter:
@@ -77,6 +84,10 @@ def _cpu(process: psutil.Process) -> float:
 
 def _high_water(process: psutil.Process) -> float:
     return _kib(f"/proc/{process.pid}/status", "VmHWM:")
+
+
+def _resident(process: psutil.Process) -> float:
+    return _kib(f"/proc/{process.pid}/status", "VmRSS:")
 
 
 def _share(process: psutil.Process) -> float:

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import quote, urlsplit, urlunsplit
 
+import psycopg
 import requests
+from psycopg import sql
 
 from deploy.local import databases
 from deploy.local.broker import VIRTUAL_HOST, PrivateBroker
@@ -79,12 +81,11 @@ class BenchStack(Stack):
         if not wait_until(lambda: len(requests.get(url, timeout=10).json()) == 3, _READY_SECONDS):
             raise StartError("the services' sealing keys did not arrive at orders")
 
-    def make_set(self, name: str) -> None:
-        """Make the databases of this set, empty, where they are not there yet."""
+    def make_set(self, name: str, *, like: str | None = None) -> None:
+        """Make the databases of this set where they are not there yet: empty, or copies of another set that nobody uses now."""
         for service in SERVICES:
             base = self._database(service)
-            if not databases_named(self._admin_url, f"{base}_{name}"):
-                databases.copy(self._admin_url, base, f"{base}_{name}")
+            _copy(self._admin_url, f"{base}_{name}", template=f"{base}_{like}" if like else base, owner=base)
 
     def drop_set(self, name: str) -> None:
         for service in SERVICES:
@@ -130,11 +131,11 @@ class BenchStack(Stack):
         self._program(service).start([sys.executable, "-m", module], told, cwd=ROOT, dies_with_parent=signal.SIGTERM)
 
 
-def databases_named(admin_url: str, name: str) -> bool:
-    import psycopg
-
+def _copy(admin_url: str, name: str, *, template: str, owner: str) -> None:
     with psycopg.connect(admin_url, autocommit=True) as connection:
-        return connection.execute("select 1 from pg_database where datname = %s", (name,)).fetchone() is not None
+        if not connection.execute("select 1 from pg_database where datname = %s", (name,)).fetchone():
+            names = map(sql.Identifier, (name, owner, template))
+            connection.execute(sql.SQL("create database {} owner {} template {}").format(*names))
 
 
 def _with_database(url: str, database: str) -> str:
