@@ -9,8 +9,9 @@ anew each time.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import psycopg
@@ -23,7 +24,7 @@ from tests.bench.processes import Processes
 from tests.bench.stack import BenchStack
 
 _SEED = "growth_seed"
-_ROOM_FOR_WORK = 1.5  # times what the rows take: the log of writing them, and the sorting for their indexes
+_ROOM_FOR_WORK = 2.5  # times what the rows take: the log of writing them, and the sorting for their indexes
 
 
 class NoRoom(Exception):
@@ -110,14 +111,26 @@ def _check_room(stack: BenchStack, like: str, like_size: int, size: int, progres
 def _fill(stack: BenchStack, size: int, seed: int, progress: Callable[[str], None]) -> dict[str, list[Cloned]]:
     """A set with so many finished orders in every table that keeps them."""
     stack.make_set(_set_of(size), like=_SEED)
-    with ThreadPoolExecutor(len(SERVICES)) as pool:
+    with _few_checkpoints(stack.set_admin_url("orders", _SEED)), ThreadPoolExecutor(len(SERVICES)) as pool:
         filled = pool.map(lambda service: clone(stack.set_admin_url(service, _set_of(size)), seed, size), SERVICES)
         rows = dict(zip(SERVICES, filled, strict=True))
-    with psycopg.connect(stack.set_admin_url("orders", _set_of(size)), autocommit=True) as connection:
-        connection.execute("checkpoint")
     for service, tables in rows.items():
         progress(f"  {service}: " + ", ".join(f"{table.table} {table.after:,}" for table in tables))
     return rows
+
+
+@contextmanager
+def _few_checkpoints(admin_url: str) -> Iterator[None]:
+    """While rows are cloned: a page that was written once would else be logged whole again after each. At the end all is on disk."""
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        for setting in ("max_wal_size = '16GB'", "checkpoint_timeout = '1h'"):
+            connection.execute(f"alter system set {setting}".encode())
+        connection.execute("select pg_reload_conf()")
+        yield
+        for name in ("max_wal_size", "checkpoint_timeout"):
+            connection.execute(f"alter system reset {name}".encode())
+        connection.execute("select pg_reload_conf()")
+        connection.execute("checkpoint")
 
 
 def _round(stack: BenchStack, growth: Growth, size: int, number: int) -> Run:
