@@ -9,6 +9,7 @@ suffix). All else is copied as it is, sizes too.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -16,7 +17,7 @@ from psycopg import sql
 _UUID_LIKE = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 _TEXT, _UUID, _BYTES = "text", "uuid", "bytea"
 
-Connection = psycopg.Connection[tuple[object, ...]]
+Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 class CannotClone(Exception):
@@ -117,7 +118,7 @@ def _changed(connection: Connection, table: str, columns: list[_Column], finishe
         plain = sql.SQL("encode({}, 'hex')").format(name) if column.type == _BYTES else sql.SQL("{}::text").format(name)
         digest = sql.SQL("md5({} || '~' || copy)").format(plain)
         templates = {_TEXT: "({}::uuid)::text", _UUID: "{}::uuid", _BYTES: "decode({}, 'hex')"}
-        changed[column.name] = sql.SQL(templates[column.type]).format(digest)  # type: ignore[arg-type]
+        changed[column.name] = sql.SQL(templates[column.type]).format(digest)
     return changed
 
 
@@ -132,7 +133,7 @@ def _check_unique(connection: Connection, table: str, columns: list[_Column], ch
         (f'"{table}"',),
     )
     for index, names in rows:
-        if not any(name in changed or name not in given for name in names):  # type: ignore[attr-defined]
+        if not any(name in changed or name not in given for name in names):
             raise CannotClone(f"{table}: no column of {index} tells its orders apart")
 
 
@@ -185,12 +186,12 @@ def _take_down_indexes(connection: Connection, table: str) -> list[str]:
     return again
 
 
-def _take_down(connection: Connection, constraints: list[tuple[object, ...]]) -> list[str]:
+def _take_down(connection: Connection, constraints: list[tuple[Any, ...]]) -> list[str]:
     for table, name, _ in constraints:
         connection.execute(f'alter table {table} drop constraint "{name}"'.encode())
     return [f'alter table {table} add constraint "{name}" {definition}' for table, name, definition in constraints]
 
 
-def _one(connection: Connection, statement: sql.Composable) -> int:
+def _one(connection: Connection, statement: sql.Composed) -> int:
     row = connection.execute(statement).fetchone()
-    return int(row[0]) if row and row[0] is not None else 0  # type: ignore[call-overload, no-any-return]
+    return int(row[0]) if row and row[0] is not None else 0

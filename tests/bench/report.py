@@ -19,14 +19,10 @@ from tests.bench.growth import Grown
 from tests.bench.hops import COURSE, HOPS_PER_ORDER, SAID_PER_ORDER
 from tests.bench.paced import Latencies
 from tests.bench.pipeline import Run
-from tests.bench.table import table
+from tests.bench.table import PACED, table
 
 Figures = dict[str, Any]
 PIPELINE_BAR, CORE_BAR, RATIO_BAR, P99_BAR_MS, GROWTH_BAR_PERCENT = 116, 225, 0.5, 70, 10
-PACED = {
-    "placed_to_authorised": "from placed to payment authorised",
-    "label_to_dispatch_mail": "from label asked for to dispatch mail accepted",
-}
 
 
 def of_runs(runs: Sequence[Run]) -> Figures:

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -17,7 +17,7 @@ from psycopg import sql
 
 from deploy.local import databases
 from deploy.local.broker import VIRTUAL_HOST, PrivateBroker
-from deploy.local.configuration import SANDBOXES, SERVICES
+from deploy.local.configuration import SANDBOXES, SERVICES, Configuration
 from deploy.local.processes import StartError, wait_until
 from deploy.local.servers import Servers
 from deploy.local.stack import ROOT, Stack
@@ -113,13 +113,13 @@ class BenchStack(Stack):
         """The URL of another, empty database of the same cluster, owned by a role of its own."""
         return databases.ensure(self._admin_url, name, "bench")
 
-    def _up(self, progress: object) -> None:
+    def _up(self, progress: Callable[[str], None]) -> None:
         # A folder that holds a cluster keeps to private servers, where else a Docker engine would be asked: its processes are not ours.
         (self.folder / "data").mkdir(mode=0o700, exist_ok=True)
-        super()._up(progress)  # type: ignore[arg-type]
+        super()._up(progress)
 
-    def _databases(self, found: Servers, configuration: object) -> dict[str, dict[str, str]]:
-        urls = super()._databases(found, configuration)  # type: ignore[arg-type]
+    def _databases(self, found: Servers, configuration: Configuration) -> dict[str, dict[str, str]]:
+        urls = super()._databases(found, configuration)
         self._admin_url = found.data_admin_url
         self._base_urls = {service: urls[service]["DATABASE_URL"] for service in SERVICES}
         self.make_set("first")
@@ -143,7 +143,7 @@ def _with_database(url: str, database: str) -> str:
 
 
 @contextmanager
-def bench_stack(progress: object) -> Iterator[BenchStack]:
+def bench_stack(progress: Callable[[str], None]) -> Iterator[BenchStack]:
     """The stack, up; everything is ended and removed afterwards. One at a time in a clone: raises StartError beside another."""
     FOLDER.mkdir(mode=0o700, exist_ok=True)
     with (FOLDER / "lock").open("w") as lock:
@@ -153,7 +153,7 @@ def bench_stack(progress: object) -> Iterator[BenchStack]:
             raise StartError("another bench runs in this clone") from None
         stack = BenchStack()
         try:
-            stack.up(progress)  # type: ignore[arg-type]
+            stack.up(progress)
             stack.await_keys()
             yield stack
         finally:

@@ -11,7 +11,7 @@ _TITLES = {
     "core": "2  The core: the outside parties answer from memory",
     "floor": "3  The floor: bare py-amqp and psycopg, the same hops",
 }
-_PACED = {
+PACED = {
     "placed_to_authorised": "from placed to payment authorised",
     "label_to_dispatch_mail": "from label asked for to dispatch mail accepted",
 }
@@ -53,7 +53,7 @@ def _paced(paced: Figures | None) -> list[str]:
     if paced is None:
         return []
     lines = []
-    for name, what in _PACED.items():
+    for name, what in PACED.items():
         told = paced[name]
         lines.append(f"   {told['p50_ms']:8.1f} ms p50, {told['p99_ms']:.1f} ms p99   {what}")
     others = paced["others_percent_by_round"][0]

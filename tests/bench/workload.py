@@ -71,13 +71,14 @@ def prepared(env: Mapping[str, str], orders: int, run: str, *, at_paypal: bool) 
 
 
 def _ready(data: Mapping[str, Any], at: datetime) -> Ready:
+    identity = str(uuid4())
     event = {
         "specversion": "1.0",
-        "id": str(uuid4()),
+        "id": identity,
         "source": SOURCE,
         "type": PLACED,
         "time": at.isoformat(),
         "datacontenttype": "application/json",
         "data": data,
     }
-    return Ready(data["order_number"], event["id"], json.dumps(event, separators=(",", ":")).encode())
+    return Ready(data["order_number"], identity, json.dumps(event, separators=(",", ":")).encode())

@@ -97,7 +97,7 @@ class ShippingAtMemory(ShippingService):
     carrier = MemoryCarrierAccount()
     bulks = Staff()
 
-    @timer(interval=_ROUND_SECONDS)
+    @timer(interval=_ROUND_SECONDS)  # type: ignore[untyped-decorator]
     def work_through_the_warehouse(self) -> None:
         try:
             while self.bulks.looks() and any([self._hand_over(), self._pack(), self._pick()]):
