@@ -6,6 +6,7 @@ waited for before CPU is read, so that it counts, and before the next round begi
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -38,6 +39,11 @@ class Run:
     @property
     def orders_per_second(self) -> float:
         return self.orders / self.seconds
+
+    @property
+    def allowed_by_cpu(self) -> float:
+        """Orders per second if all cores did nothing but this, the bench's own share included."""
+        return 1000 * (os.cpu_count() or 1) / sum(self.cpu_ms_per_order.values())
 
     @property
     def cpu_ms_in_all(self) -> float:

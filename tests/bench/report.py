@@ -31,6 +31,7 @@ def of_runs(runs: Sequence[Run]) -> Figures:
     return {
         "orders_per_round": runs[0].orders,
         "orders_per_second": round(statistics.median(run.orders_per_second for run in runs), 1),
+        "orders_per_second_allowed_by_cpu": round(statistics.median(run.allowed_by_cpu for run in runs), 1),
         "orders_per_second_by_round": [round(run.orders_per_second, 1) for run in runs],
         "cpu_ms_per_order": {name: round(statistics.median(run.cpu_ms_per_order[name] for run in runs), 2) for name in names},
         "cpu_ms_per_order_in_all": round(statistics.median(run.cpu_ms_in_all for run in runs), 2),

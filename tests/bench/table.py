@@ -46,7 +46,10 @@ def _rates(section: Figures) -> list[str]:
     rates = ", ".join(f"{rate:g}" for rate in section["orders_per_second_by_round"])
     others = ", ".join(f"{percent:.0f}" for percent in section["others_percent_by_round"])
     lead = f"   {section['orders_per_second']:8.1f} orders per second"
-    return [f"{lead}   rounds of {section['orders_per_round']}: {rates}; others had {others} % of the cores"]
+    return [
+        f"{lead}   rounds of {section['orders_per_round']}: {rates}; others had {others} % of the cores",
+        f"   {section['orders_per_second_allowed_by_cpu']:8.1f} would be all that the cores' CPU allows",
+    ]
 
 
 def _paced(paced: Figures | None) -> list[str]:
