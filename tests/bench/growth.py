@@ -24,6 +24,7 @@ from tests.bench.processes import Processes
 from tests.bench.stack import BenchStack
 
 _SEED = "growth_seed"
+_TELL_EVERY = 5_000
 _ROOM_FOR_WORK = 2.5  # times what the rows take: the log of writing them, and the sorting for their indexes
 
 
@@ -90,6 +91,8 @@ def _measure_memory(stack: BenchStack, growth: Growth, found: Grown, progress: C
         step = min(growth.memory_step, late - done)
         run_core(stack, step, f"memory-{done}")
         done += step
+        if done % _TELL_EVERY == 0:
+            progress(f"  {done:,} orders")
         if done in growth.memory_at:
             processes = Processes(stack.pids())
             found.memory_mib[done] = processes.memory_at_rest_mib(), processes.memory_mib()
