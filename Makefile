@@ -4,6 +4,7 @@ SHELL := /bin/sh
 .SUFFIXES:
 
 ORDERS ?= 200
+ONLY ?=
 FROM ?=
 SERVICE ?=
 CLUSTERED ?=
@@ -70,6 +71,11 @@ test-e2e: ## Run the end-to-end tests: the whole stack
 test-cluster: ## Run the long tests of broker cluster and failover: each node and both primaries killed, 1,000 orders in flight
 	@deploy/bootstrap.sh dev
 	@exec $(pytest) -m slow tests
+
+.PHONY: bench
+bench: ## Measure speed: pipeline, core, floor, growth (ORDERS=2000 a round, ONLY=pipeline,core for some); figures in .bench/bench.json
+	@deploy/bootstrap.sh dev
+	@exec $(python) -m tests.bench $(if $(filter file,$(origin ORDERS)),,--orders $(ORDERS)) $(if $(ONLY),--only "$(ONLY)")
 
 .PHONY: check
 check: ## Lint, check types and import contracts; all are run, the first failure counts

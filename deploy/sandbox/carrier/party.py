@@ -19,6 +19,8 @@ from deploy.sandbox.chance import Switches
 from deploy.sandbox.journal import Journal
 from deploy.sandbox.party import Answer, Ask, Party, as_json
 
+_SCANS = (tracking.IN_TRANSIT, tracking.DELIVERED)
+
 
 @dataclass(slots=True)
 class _Label:
@@ -207,14 +209,18 @@ class Carrier(Party):
     def control(self, ask: Ask, action: str) -> Answer | None:
         match ask.method, action:
             case "POST", "collect":
-                return as_json(200, self._collect([str(number) for number in ask.json()["tracking_numbers"]]))
+                wish = ask.json()
+                scans = tuple(str(scan) for scan in wish.get("scans", _SCANS))
+                if not scans or not set(scans) <= set(_SCANS):
+                    raise ValueError
+                return as_json(200, self._collect([str(number) for number in wish["tracking_numbers"]], scans))
             case "PUT", "webhook":
                 self._sender.point_to(str(ask.json()["url"]))
                 return Answer(204)
         return None
 
-    def _collect(self, numbers: list[str]) -> dict[str, Any]:
-        """The driver has these parcels; his scans become webhooks."""
+    def _collect(self, numbers: list[str], scans: tuple[str, ...]) -> dict[str, Any]:
+        """The driver has these parcels; his scans become webhooks, one after the other for each parcel."""
         accepted, refused = 0, []
         for number in numbers:
             label = self._by_tracking.get(number)
@@ -223,11 +229,11 @@ class Carrier(Party):
                 continue
             label.collected = True
             accepted += 1
-            self._sender.enqueue(self._webhook(label, tracking.IN_TRANSIT))
+            self._sender.enqueue(self._webhook(label, *scans))
         self.journal.note("collected", parcels=accepted, refused=len(refused))
         return {"accepted": accepted, "refused": refused}
 
-    def _webhook(self, label: _Label, status: str) -> Webhook:
+    def _webhook(self, label: _Label, status: str, *then: str) -> Webhook:
         label_number = label.tracking_number
 
         def body() -> bytes:
@@ -239,10 +245,10 @@ class Carrier(Party):
         def acknowledged() -> None:
             label.acknowledged.append(status)
             self.journal.note("acknowledged", tracking_number=label_number, status=status)
-            if status == tracking.IN_TRANSIT:
-                self._sender.enqueue(self._webhook(label, tracking.DELIVERED))
-            else:
+            if status == tracking.DELIVERED:
                 self._delivered += 1
+            if then:
+                self._sender.enqueue(self._webhook(label, *then))
 
         return Webhook(label_number, body, acknowledged, twice=self.chance.repeats(f"{label_number} {status}"))
 

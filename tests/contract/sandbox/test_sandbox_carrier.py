@@ -217,3 +217,23 @@ def test_a_collected_parcel_is_told_until_it_is_acknowledged(start, receiver, da
     assert carrier.books()["labels"][label["label_id"]]["webhooks_acknowledged"] == ["IT", "DE"]
     void = carrier.ask("PUT", f"/v1/labels/{label['label_id']}/void", headers=_KEY).json()
     assert (void["approved"], void["reason_code"]) == (False, "label_already_used")
+
+
+def test_a_driver_may_scan_parcels_once_only_as_delivered(start, receiver):
+    carrier = start("carrier", "--repeat-webhooks", "0")
+    hook = f"http://127.0.0.1:{receiver.server_port}/webhooks/carrier/secret"
+    assert carrier.ask("PUT", "/_sandbox/webhook", json={"url": hook}).status_code == 204
+    numbers = [_buy(carrier, f"parcel-scanned-{place}")["tracking_number"] for place in range(2)]
+    for scans in ([], ["XX"], ["DE", "XX"]):
+        assert carrier.ask("POST", "/_sandbox/collect", json={"tracking_numbers": numbers, "scans": scans}).status_code == 400
+    collected = carrier.ask("POST", "/_sandbox/collect", json={"tracking_numbers": numbers, "scans": ["DE"]})
+    assert collected.json() == {"accepted": 2, "refused": []}
+    taken = [receiver.taken.get(timeout=10)["data"] for _ in numbers]
+    assert sorted((event["tracking_number"], event["status_code"]) for event in taken) == sorted(
+        (number, "DE") for number in numbers
+    )
+    for _ in range(200):
+        summary = carrier.summary()
+        if summary["delivered"] == 2:
+            break
+    assert (summary["delivered"], summary["webhooks"]["delivered"], summary["webhooks"]["outstanding"]) == (2, 2, 0)
