@@ -65,6 +65,11 @@ test-e2e: ## Run the end-to-end tests: the whole stack
 	@deploy/bootstrap.sh dev
 	@exec $(pytest) tests/e2e
 
+.PHONY: test-faults
+test-faults: ## Kill every service at every step of its work, one after the other, and compare the books (about 12 minutes)
+	@deploy/bootstrap.sh dev
+	@exec $(pytest) tests/e2e -m sweep
+
 .PHONY: check
 check: ## Lint, check types and import contracts; all are run, the first failure counts
 	@deploy/bootstrap.sh dev

@@ -147,20 +147,26 @@ class PrivateBroker:
 
     def import_definitions(self, document: definitions.Definitions) -> None:
         """Add virtual hosts, users or permissions to the running node (a second or two). Raises StartError if it refuses them."""
-        programs = find_programs()
-        if programs is None:
-            raise StartError("the RabbitMQ programs are not on this machine")
         place = unprivileged.place_for(self.folder, "rabbitmq")
         file = place.folder / "more-definitions.json"
         write_private(file, json.dumps(document))
         place.give(file)
         try:
-            command = [str(programs / "rabbitmqctl"), "--node", _NODE, "import_definitions", str(file)]
-            done = place.run(command, self._environment(place), timeout_seconds=_COMMAND_SECONDS)
+            self.control("import_definitions", str(file))
         finally:
             file.unlink(missing_ok=True)
+
+    def control(self, *words: str) -> str:
+        """Have `rabbitmqctl` do this to the running node (a second or two), and give what it says. Raises StartError if it refuses."""
+        programs = find_programs()
+        if programs is None:
+            raise StartError("the RabbitMQ programs are not on this machine")
+        place = unprivileged.place_for(self.folder, "rabbitmq")
+        command = [str(programs / "rabbitmqctl"), "--quiet", "--node", _NODE, *words]
+        done = place.run(command, self._environment(place), timeout_seconds=_COMMAND_SECONDS)
         if done.returncode != 0:
-            raise StartError(f"the broker refused definitions:\n{done.stderr.strip()[-1000:]}")
+            raise StartError(f"the broker refused {words[0]}:\n{done.stderr.strip()[-1000:]}")
+        return done.stdout
 
     def add_virtual_hosts(self, names: tuple[str, ...]) -> None:
         """Add virtual hosts that the administrator may use. Raises StartError if the broker refuses them."""

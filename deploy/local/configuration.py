@@ -62,7 +62,7 @@ _TOLD: Mapping[str, tuple[str, ...]] = {
 # How an engine works; passed on where somebody sets it.
 _TUNING = (
     *("BATCH_SIZE", "PREFETCH", "LINGER_SECONDS", "CALLS_IN_FLIGHT", "LEASE_SECONDS", "CALL_SECONDS", "SWEEP_SECONDS"),
-    *("STOP_TIMEOUT_SECONDS", "LATER_RUNGS_SECONDS"),
+    *("PUBLISH_LEASE_SECONDS", "DOUBT_SECONDS", "STOP_TIMEOUT_SECONDS", "LATER_RUNGS_SECONDS"),
 )
 
 

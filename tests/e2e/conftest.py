@@ -15,6 +15,7 @@ import pytest
 from deploy.local.stack import Stack
 from shared.cli.crew import Crew
 from tests.component.events import order_placed
+from tests.e2e.faults import run
 from tests.integration.facts import ask, wait_for
 from tests.integration.wire import Wire
 
@@ -86,3 +87,6 @@ def shop(stack: Stack) -> Iterator[Shop]:
     wait_for(lambda: len(json.loads(ask("GET", f"{it.env['ORDERS_HTTP_URL']}/keys").body)) == 3, "the three keys")
     yield it
     it.answers.close()
+
+
+__all__ = ["run", "shop", "stack"]
