@@ -15,7 +15,7 @@ import pytest
 from deploy.local.stack import Stack
 from shared.cli.crew import Crew
 from tests.component.events import order_placed
-from tests.e2e.faults import run
+from tests.e2e.faults import _run, run
 from tests.integration.facts import ask, wait_for
 from tests.integration.wire import Wire
 
@@ -89,4 +89,4 @@ def shop(stack: Stack) -> Iterator[Shop]:
     it.answers.close()
 
 
-__all__ = ["run", "shop", "stack"]
+__all__ = ["_run", "run", "shop", "stack"]

@@ -20,7 +20,7 @@ from deploy.local.configuration import SERVICES
 from deploy.local.stack import Stack
 from shared.cli.answers import Answer, consume
 from shared.cli.approvals import Approvals
-from shared.cli.books import Books, compare, mails_sent_again
+from shared.cli.books import MAILS_OF_AN_ORDER, Books, compare
 from shared.cli.crew import Crew
 from shared.cli.doors import Door
 from shared.cli.publisher import WindowedPublisher
@@ -125,6 +125,11 @@ class Run:
         completed = {course.order_number for course in self.tally.courses() if course.end == "completed"}
         return numbers - completed
 
+    def unfinished(self, numbers: set[str]) -> set[str]:
+        """Which of these orders are on their way, or have not had all their mails: a mail never holds an order up."""
+        mails = Counter(number for number, _ in {(it.order_number, it.kind) for it in self._sandboxes.books().mails})
+        return self.on_the_way(numbers) | {number for number in numbers if mails[number] < len(MAILS_OF_AN_ORDER)}
+
     # ── the reckoning ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def all_is_well(self, numbers: set[str]) -> None:
@@ -158,18 +163,11 @@ class Run:
         except AssertionError:
             raise AssertionError([str(found) for found in compare(self.tally.courses(), read[0])]) from None
 
-    def mails_again(self) -> int:
-        """How many mails came more than once under one Message-ID."""
-        return mails_sent_again(self._sandboxes.books())
-
     def parked(self) -> dict[str, list[str]]:
         """What waits for a person: the reasons in each service's tables, the number in each queue of what the broker gave up on."""
         found = {it: [str(row[0]) for row in rows(self.env[f"{it.upper()}_DATABASE_URL"], _PARKED)] for it in SERVICES}
         queues = {f"{it}.parked": ["message"] * self._wire.waiting(f"{it}.parked") for it in SERVICES}
         return {name: reasons for name, reasons in (found | queues).items() if reasons}
-
-    def waiting(self, queue: str) -> int:
-        return self._wire.waiting(queue)
 
     def _left(self, service: str) -> int:
         return int(rows(self.env[f"{service.upper()}_DATABASE_URL"], _LEFT)[0][0])
@@ -198,8 +196,7 @@ class Run:
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """A calm stack, a shop and a crew, for all tests that force faults on it. Each test leaves the four services running."""
+def _run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     folder = tmp_path_factory.mktemp("faults") / "run"
     stack = Stack(folder, environ={**os.environ, **TUNED}, fresh=True, sandbox_arguments=CALM)
     try:
@@ -211,3 +208,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         it.close()
     finally:
         stack.remove()
+
+
+@pytest.fixture
+def run(_run: Run) -> Run:
+    """A calm stack, a shop and a crew, the same for all tests that force faults on it; all four services run at the beginning."""
+    for name in SERVICES:
+        _run.service(name).begin()
+    return _run

@@ -58,12 +58,12 @@ def times_of(service: str, step: str) -> int:
 
 @dataclass
 class Row:
-    """What became of one point: the process reached it, was killed by the signal there, with so many orders on their way."""
+    """What became of one point: the process reached it, was killed by the signal there, with so many orders unfinished."""
 
     times: int
     reached: bool = False
     killed: bool = False
-    on_the_way: int = 0
+    unfinished: int = 0
     books_agree: bool = False
 
     def __str__(self) -> str:
@@ -132,12 +132,16 @@ class Life:
 def work_until_it_is_over(run: Run, life: Life) -> set[str]:
     """Publish handfuls of orders, in small waves, until the process dies of them; gives the numbers."""
     numbers: set[str] = set()
+
+    def is_over() -> bool:
+        return life.is_over or not run.on_the_way(numbers)
+
     for _ in range(MOST_HANDFULS):
         life.wait_ready()
         events = run.prepare(HANDFUL)
         for start in range(0, HANDFUL, WAVE):
-            numbers |= run.publish(events[start : start + WAVE])
-        wait_for(lambda: life.is_over or not run.on_the_way(numbers), "a death, or the end of these orders", PATIENCE_SECONDS)
+            numbers.update(run.publish(events[start : start + WAVE]))
+        wait_for(is_over, "a death, or the end of these orders", PATIENCE_SECONDS)
         if life.is_over:
             break
     return numbers
@@ -155,11 +159,11 @@ def kill_at(run: Run, table: Table, service: str, step: str) -> None:
         victim = Life(run, service, f"{step}:{row.times}")
         wait_for(lambda: victim.is_over, f"{service} to die at {step}", PATIENCE_SECONDS)
     row.reached, row.killed = step in victim.noted(), victim.was_killed
-    row.on_the_way = len(run.on_the_way(numbers))
+    row.unfinished = len(run.unfinished(numbers))
     successor = Life(run, service)
     assert row.reached, f"{service} never came to {step}"
     assert row.killed, f"{service} was not killed at {step}: it ended with {victim.service.program.exit_status}"
-    assert row.on_the_way, "it died when all was done"
+    assert row.unfinished, "it died when all was done"
     successor.wait_ready()
     run.all_is_well(numbers)
     row.books_agree = True
