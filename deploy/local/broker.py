@@ -191,11 +191,16 @@ class PrivateBroker:
         write_private(file, json.dumps(document))
         place.give(file)
         try:
-            done = self.command("rabbitmqctl", "import_definitions", str(file))
+            self.control("import_definitions", str(file))
         finally:
             file.unlink(missing_ok=True)
+
+    def control(self, *words: str) -> str:
+        """Have `rabbitmqctl` do this to the running node (a second or two), and give what it says. Raises StartError if it refuses."""
+        done = self.command("rabbitmqctl", "--quiet", *words)
         if done.returncode != 0:
-            raise StartError(f"the broker refused definitions:\n{done.stderr.strip()[-1000:]}")
+            raise StartError(f"the broker refused {words[0]}:\n{done.stderr.strip()[-1000:]}")
+        return done.stdout
 
     def command(self, tool: str, *words: str) -> subprocess.CompletedProcess[str]:
         """Run one of RabbitMQ's own tools (`rabbitmqctl`, `rabbitmq-queues`) against this node; each is an Erlang of its own and

@@ -63,6 +63,8 @@ _TOLD: Mapping[str, tuple[str, ...]] = {
 _TUNING = (
     *("BATCH_SIZE", "PREFETCH", "LINGER_SECONDS", "CALLS_IN_FLIGHT", "LEASE_SECONDS", "CALL_SECONDS", "SWEEP_SECONDS"),
     *(
+        "PUBLISH_LEASE_SECONDS",
+        "DOUBT_SECONDS",
         "STOP_TIMEOUT_SECONDS",
         "LATER_RUNGS_SECONDS",
         "STUCK_AFTER",

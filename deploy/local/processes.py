@@ -112,6 +112,11 @@ class Program:
             return None
         return pid if identity_of(pid) == identity else None
 
+    @property
+    def exit_status(self) -> int | None:
+        """How it ended, if this very object started it: its exit code, or the signal's number below zero. None while it runs."""
+        return None if self._child is None else self._child.poll()
+
     def start(
         self,
         command: Sequence[str],

@@ -16,6 +16,7 @@ from deploy.local.stack import Stack
 from shared.cli.crew import Crew
 from tests.component.events import order_placed
 from tests.e2e.day import CALM, Day
+from tests.e2e.faults import _run, run
 from tests.integration.facts import ask, wait_for
 from tests.integration.wire import Wire
 
@@ -105,3 +106,6 @@ def day(clustered: Stack) -> Iterator[Day]:
     """A shop's day against it."""
     with Day(clustered) as it:
         yield it
+
+
+__all__ = ["_run", "run", "shop", "stack"]

@@ -1,7 +1,8 @@
 """A service that does what an order's number says, to see the engine at work: `python -m tests.integration.probe`.
 
 It stands in for payments: hears `label_created`, says `payment_captured`. What the number begins with decides: PLAIN, RAISE, PARK,
-REFUSE, LATER (twice not yet, then done), CALL (asks an outside party first), DIE (the same, and the first call kills the process).
+REFUSE, LATER (twice not yet, then done), TURN (says the label's parcel in the amount's place), CALL (asks an outside party first),
+DIE (the same, and the first call kills the process).
 
 Three kinds fail until a release that is mended (PROBE_MENDED=1): MEND (is parked), SQL (the database refuses it), BALK (its call is parked). A
 fourth, KILL, kills the process with SIGKILL while it is read.
@@ -76,6 +77,8 @@ class Probe(Door):
                 if self.tries[number] < 3:
                     raise TryLater("probe_later")
                 work.tell(captured)
+            case "TURN":
+                work.tell(PaymentCaptured(shop=event.shop, order_number=number, currency="USD", amount=event.parcel))
             case "MEND" if not IS_MENDED:
                 raise Parked("probe_parked")
             case "SQL" if not IS_MENDED:

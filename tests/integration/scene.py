@@ -94,7 +94,7 @@ class Service:
     def start(self) -> None:
         """Start it and wait until it is ready."""
         self.begin()
-        self.program.wait_ready(self._is_ready, 60)
+        self.program.wait_ready(self.is_ready, 60)
 
     def stop(self) -> None:
         self.program.stop(signal.SIGTERM, 25)
@@ -129,7 +129,7 @@ class Service:
         """
         wait_for(lambda: self.rows(statement) == [(0,)], f"{self.name} to have nothing left to do")
 
-    def _is_ready(self) -> bool:
+    def is_ready(self) -> bool:
         try:
             return self.ask("GET", "/ready", timeout_seconds=5).status == 200
         except OSError:
