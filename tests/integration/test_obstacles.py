@@ -96,7 +96,7 @@ def test_an_event_that_is_not_published(connection: psycopg.Connection[tuple[Any
     recorder = Recorder("payments", AT)
     for key in (OURS, *OTHERS):
         recorder.tell(PaymentCaptured(**key._asdict(), currency="USD", amount="1.00"))
-    tables.write_outbox(connection, recorder.outbox, AT, LEASED)
+    tables.write_outbox(connection, recorder.outbox, AT, LEASED, uuid4())
     assert list(obstacles(connection, [OURS])) == [Obstacle(OURS, "event", "payment_captured", None, 0, LEASED)]
 
 

@@ -134,8 +134,8 @@ def test_what_stands_is_counted(two: tuple[Connection, Connection]) -> None:
     assert retention.count_standing(one) == Standing(0, 0, 0, 0, 0, 0, 0)
     key = OrderKey("https://shop.example", "A-1")
     now = datetime.now(UTC)
-    tables.write_outbox(one, [OutboxRow(uuid.uuid4(), "e", "t", "s", "{}")], now - timedelta(hours=2), now)
-    tables.write_outbox(one, [OutboxRow(uuid.uuid4(), "e", "t", "s", "{}")], now, now)
+    tables.write_outbox(one, [OutboxRow(uuid.uuid4(), "e", "t", "s", "{}")], now - timedelta(hours=2), now, uuid.uuid4())
+    tables.write_outbox(one, [OutboxRow(uuid.uuid4(), "e", "t", "s", "{}")], now, now, uuid.uuid4())
     for row in (held("1"), held("2"), held("3", due_at=AT)):
         tables.hold(one, row)
     intents = [IntentRow(uuid.uuid4(), "capture_payment", key, str(number), {}) for number in range(5)]
