@@ -29,10 +29,10 @@ from tests.bench.core import play_core, run_core
 from tests.bench.floor import floor_of
 from tests.bench.growth import Growth, NoRoom, measure_growth
 from tests.bench.paced import ORDERS_PER_SECOND, run_paced
+from tests.bench.patience import NothingMoves
 from tests.bench.pipeline import Run, run_pipeline
 from tests.bench.processes import Processes
 from tests.bench.stack import FOLDER, BenchStack, bench_stack
-from tests.bench.storefront import NothingMoves
 
 SECTIONS = ("pipeline", "core", "floor", "growth")
 FAILURES = (NothingMoves, NoRoom, CannotClone, StartError, requests.RequestException, psycopg.Error, OSError)

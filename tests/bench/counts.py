@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import requests
 
 from tests.bench.hops import COURSE, hops
-from tests.bench.storefront import PATIENCE_SECONDS, NothingMoves
+from tests.bench.patience import NothingMoves, Patience
 
 _SAMPLE = re.compile(r"(\w+?)(?:_total)?\{(.*)\} (\S+)")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
@@ -57,10 +57,10 @@ def await_all_handled(env: Mapping[str, str], before: Counts, orders: int) -> Co
     Raises NothingMoves where less is handled for long, and where more is: then `hops` counts wrong, or something came twice.
     """
     wanted = {service: before.done[service] + orders * hops(service) for service in COURSE}
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    patience = Patience()
     while (counts := Counts(env)).done != wanted:
         too_many = {service for service in wanted if counts.done[service] > wanted[service]}
-        if too_many or time.monotonic() > deadline:
+        if too_many or patience.is_over(counts.done):
             differs = {service: (counts.done[service], wanted[service]) for service in wanted}
             raise NothingMoves(f"handled and awaited differ: {differs}; ended otherwise: {counts.otherwise}")
         time.sleep(_POLL_SECONDS)

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from shared.cli.packing import packed
-from tests.bench.storefront import PATIENCE_SECONDS, NothingMoves
+from tests.bench.patience import NothingMoves, Patience
 
 BULK = 50
 _LOOK_AGAIN_SECONDS = 0.05
@@ -65,14 +65,13 @@ class BulkCrew:
 
     def work(self) -> None:
         """Raises NothingMoves when no station can do anything for long."""
-        moved_at = time.monotonic()
+        patience = Patience()
         while any(self._left.values()):
             # The last station first, so that parcels flow.
-            if self._hand_over() + self._step("to_pack", "packed", packing_of) + self._step("to_pick", "picked", lambda _: {}):
-                moved_at = time.monotonic()
-            elif time.monotonic() - moved_at > PATIENCE_SECONDS:
+            done = self._hand_over() + self._step("to_pack", "packed", packing_of) + self._step("to_pick", "picked", lambda _: {})
+            if patience.is_over(dict(self._left)):
                 raise NothingMoves(f"the crew waits, and has left: {self._left}")
-            else:
+            if not done:
                 time.sleep(_LOOK_AGAIN_SECONDS)
 
     def close(self) -> None:

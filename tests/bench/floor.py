@@ -7,24 +7,27 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
 
-from deploy.local.processes import Program, wait_until
+from deploy.local.processes import Program
 from deploy.local.stack import ROOT
 from shared.delivery import topology
 from tests.bench.floor_process import NUMBER_LENGTH, body_of
 from tests.bench.hops import COURSE, hops
+from tests.bench.patience import NothingMoves, Patience
 from tests.bench.pipeline import Run, place_and_await
 from tests.bench.processes import Meter
 from tests.bench.stack import BenchStack
-from tests.bench.storefront import PATIENCE_SECONDS, NothingMoves, connected
+from tests.bench.storefront import connected
 from tests.bench.workload import PLACED, Ready
 
 VIRTUAL_HOST = "floor"
 _READY_SECONDS = 30
+_POLL_SECONDS = 0.05
 
 
 class Floor:
@@ -76,10 +79,11 @@ class Floor:
 
     def _await_all_handled(self, wanted: dict[str, int]) -> None:
         left = "select (select count(*) from outbox) + (select count(*) from intents)"
-        if not wait_until(
-            lambda: self._hops() == wanted and all(_one(url, left) == 0 for url in self._urls.values()), PATIENCE_SECONDS
-        ):
-            raise NothingMoves(f"the floor's hops and what is awaited differ: {self._hops()}, {wanted}")
+        patience = Patience()
+        while (done := self._hops()) != wanted or any(_one(url, left) for url in self._urls.values()):
+            if patience.is_over(done):
+                raise NothingMoves(f"the floor's hops and what is awaited differ, or rows are left: {done}, {wanted}")
+            time.sleep(_POLL_SECONDS)
 
 
 @contextmanager

@@ -30,10 +30,11 @@ import orjson
 
 from tests.bench.counts import Counts, await_all_handled
 from tests.bench.crew import BULK, Wicket, collect, shipping_door
+from tests.bench.patience import NothingMoves, Patience
 from tests.bench.pipeline import MAILS_PER_ORDER, Run, await_mails, forget_mails
 from tests.bench.processes import Meter
 from tests.bench.stack import BenchStack
-from tests.bench.storefront import PATIENCE_SECONDS, Answers, NothingMoves, Placing, connected
+from tests.bench.storefront import Answers, Placing, connected
 from tests.bench.workload import Ready, prepared
 
 ORDERS_PER_SECOND = 30
@@ -231,10 +232,10 @@ def run_paced(stack: BenchStack, orders: int, run: str, pace: float = ORDERS_PER
 
 
 def _await_completed(answers: Answers, crew: PromptCrew) -> float:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    patience = Patience()
     while not answers.all_completed:
         crew.check()
-        if time.monotonic() > deadline:
+        if patience.is_over(len(answers.completed)):
             raise NothingMoves(f"{len(answers.completed)} orders of the paced run are completed, and no more come")
         time.sleep(0.05)
     return answers.completed_at

@@ -17,9 +17,10 @@ import requests
 
 from tests.bench.counts import Counts, await_all_handled
 from tests.bench.crew import BulkCrew
+from tests.bench.patience import NothingMoves, Patience
 from tests.bench.processes import STOREFRONT_AND_CREW, Meter
 from tests.bench.stack import BenchStack
-from tests.bench.storefront import PATIENCE_SECONDS, Answers, NothingMoves, Placing
+from tests.bench.storefront import Answers, Placing
 from tests.bench.workload import Ready, prepared
 
 MAILS_PER_ORDER = 3
@@ -93,9 +94,9 @@ def forget_mails(stack: BenchStack) -> None:
 
 
 def await_mails(stack: BenchStack, wanted: int) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    patience = Patience()
     while (mails := _mails(stack)) != wanted:
-        if mails > wanted or time.monotonic() > deadline:
+        if mails > wanted or patience.is_over(mails):
             raise NothingMoves(f"{mails} of {wanted} mails")
         time.sleep(0.05)
 

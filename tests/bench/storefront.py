@@ -19,16 +19,12 @@ import orjson
 
 from shared.delivery import topology
 from shared.delivery.frames import publish_frames
+from tests.bench.patience import PATIENCE_SECONDS, NothingMoves, Patience
 from tests.bench.workload import PLACED, Ready
 
 CONTENT_TYPE = "application/cloudevents+json"
-PATIENCE_SECONDS = 60
 _IN_ONE_WRITE = 100
 _ACKNOWLEDGED_TOGETHER = 100
-
-
-class NothingMoves(Exception):
-    """A measured run stands still; the message says what of it is there."""
 
 
 def connected(uri: str) -> Any:
@@ -144,11 +140,10 @@ class Answers:
 
     def await_all(self) -> float:
         """Wait until all awaited orders are completed, and give the moment of the last. Raises NothingMoves."""
-        before = -1
-        while not self._reached.wait(PATIENCE_SECONDS):
-            if len(self.completed) == before:
-                raise NothingMoves(f"{before} of {self._awaited} orders are completed: {dict(self.counts)}")
-            before = len(self.completed)
+        patience = Patience()
+        while not self._reached.wait(1.0):
+            if patience.is_over(len(self.completed)):
+                raise NothingMoves(f"{len(self.completed)} of {self._awaited} orders are completed: {dict(self.counts)}")
         return self.completed_at
 
     def _listen(self) -> None:

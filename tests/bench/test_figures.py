@@ -10,8 +10,8 @@ from tests.bench import report
 from tests.bench.cloning import Cloned
 from tests.bench.growth import Grown
 from tests.bench.paced import Latencies, Times
+from tests.bench.patience import NothingMoves
 from tests.bench.pipeline import Run
-from tests.bench.storefront import NothingMoves
 from tests.bench.workload import Ready
 
 SERVICES = ("orders", "payments", "shipping", "notifications")
