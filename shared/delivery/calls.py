@@ -95,7 +95,7 @@ class Calls:
         brought: Mapping[OrderKey, Any] = {}
         if preparing is not None:
             try:
-                brought = run_worker(self._container, preparing, intents)
+                brought = dict(run_worker(self._container, preparing, intents))
             except TryLater:
                 self._in_hand.difference_update(intent.id for intent in intents)
                 return  # the sweep takes them up when the database is back
