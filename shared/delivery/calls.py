@@ -95,13 +95,16 @@ class Calls:
         brought: Mapping[OrderKey, Any] = {}
         if preparing is not None:
             try:
-                brought = run_worker(self._container, preparing, intents)
+                brought = dict(run_worker(self._container, preparing, intents))
             except TryLater:
                 self._in_hand.difference_update(intent.id for intent in intents)
                 return  # the sweep takes them up when the database is back
             except Exception as error:
                 for intent in intents:
-                    self._settle(intent, _unexpected(intent, error))
+                    if len(intents) > 1:  # each alone, so that one that cannot be prepared spoils no other
+                        self._perform_all(kind, [intent])
+                    else:
+                        self._settle(intent, _unexpected(intent, error))
                 return
         for intent in intents:
             eventlet.spawn_n(self._call, self._routes.performed_by[kind], replace(intent, brought=brought.get(intent.about)))
