@@ -7,7 +7,7 @@ process lives and keeps what it cannot pass on; afterwards all is there. What is
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 import kombu
@@ -88,15 +88,23 @@ class Load:
         half = len(turns) // 2
         self._scene.wire.publish_all("shipping.events", [*turns[:half], *others, *turns[half:]])
 
-    def arrives(self, running: Service) -> None:
-        """Wait until orders has all of it, hold each order's course against its turns, and see that nothing is left."""
-        wanted = {(order, turn) for order in self.orders for turn in TURNS}
-        numbers = {*self.neighbours, *self.calls}
+    def say_turns(self, turns: Iterable[str]) -> None:
+        """Only these turns of the orders."""
+        self._scene.wire.publish_all("shipping.events", [label(order, turn) for turn in turns for order in self.orders])
+
+    def come_in_turn(self, turns: Sequence[str] = TURNS) -> None:
+        """Wait until orders has heard these, and hold each order's course against them."""
+        wanted = {(order, turn) for order in self.orders for turn in turns}
         wait_for(lambda: wanted <= set(self._look()), "every turn of every order", 60)
-        wait_for(lambda: numbers <= {number for number, _ in self._look()}, "every neighbour", 60)
         for order in self.orders:
             first_times = list(dict.fromkeys(turn for number, turn in self.heard if number == order))
-            assert first_times == list(TURNS), (order, self.heard)
+            assert first_times == list(turns), (order, self.heard)
+
+    def arrives(self, running: Service) -> None:
+        """Wait until orders has all of it, each order's in turn, and see that nothing is left."""
+        numbers = {*self.neighbours, *self.calls}
+        self.come_in_turn()
+        wait_for(lambda: numbers <= {number for number, _ in self._look()}, "every neighbour", 60)
         running.settled()
         assert running.rows("select reason from held where body like %s", f"%{self.poison}%") == [("probe_parked",)]
         assert self._scene.wire.waiting("payments.events") == 0
@@ -166,6 +174,32 @@ def test_events_that_the_broker_does_not_take_stay_and_go_again_in_order(
         wait_for(lambda: said(running, "failed") > failed, "a further try")
         wait_for(lambda: running.rows("select 1 from held where state = 'parked'"), "the poison to be parked meanwhile")
     load.arrives(running)
+
+
+def test_what_stands_behind_a_refused_event_does_not_overtake_it(running: Service, scene: Scene, load: Load) -> None:
+    """The first turns are returned, and before their publisher has put them off, the next ones stand behind them and find a queue."""
+    running.rows(
+        "create function wait_for_the_test() returns trigger language plpgsql as "
+        "$$ begin perform pg_advisory_xact_lock_shared(4711); return new; end $$"
+    )
+    running.rows(
+        "create trigger wait_for_the_test before update on outbox for each row when (new.writer is null) "
+        "execute function wait_for_the_test()"
+    )
+    waits = "select 1 from pg_stat_activity where datname = current_database() and wait_event = 'advisory'"
+    try:
+        with psycopg.connect(running.database_url, autocommit=True) as holder:
+            holder.execute("select pg_advisory_lock(4711)")
+            with no_queue_bound(scene):
+                load.say_turns(TURNS[:1])
+                wait_for(lambda: running.rows(waits), "the publisher to be putting them off")
+            load.say_turns(TURNS[1:])
+            wait_for(lambda: standing(running) == len(load.orders) * len(TURNS), "all turns in the outbox")
+            holder.execute("select pg_advisory_unlock(4711)")
+        load.come_in_turn()
+    finally:
+        running.rows("drop function wait_for_the_test() cascade")
+    running.settled()
 
 
 def test_a_channel_closed_over_an_exchange_that_is_gone(running: Service, scene: Scene, load: Load) -> None:
