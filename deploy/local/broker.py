@@ -38,6 +38,7 @@ loopback_users = none
 vm_memory_high_watermark.absolute = 1GB
 disk_free_limit.absolute = 64MB
 raft.wal_max_size_bytes = 67108864
+consumer_timeout = 86400000
 log.file.level = warning
 log.console = false
 """

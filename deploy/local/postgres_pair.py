@@ -87,8 +87,8 @@ class PostgresPair:
     def is_in_step(self) -> bool:
         """Whether the standby follows, and the primary waits for it."""
         with psycopg.connect(self.primary.admin_url, autocommit=True) as connection:
-            rows = connection.execute("select application_name, sync_state from pg_stat_replication").fetchall()
-        return rows == [(self.standby.name, "sync")]
+            rows = connection.execute("select application_name, state, sync_state from pg_stat_replication").fetchall()
+        return rows == [(self.standby.name, "streaming", "sync")]
 
     def stop(self) -> None:
         """End both in order, the primary first. Safe to repeat."""

@@ -8,11 +8,15 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import kombu
+import kombu.exceptions
 import psycopg
 import pytest
 
 from deploy.local import databases, servers
+from deploy.local.broker import PrivateBroker
 from deploy.local.broker_cluster import BrokerCluster
+from deploy.local.postgres import PrivateCluster
 from deploy.local.postgres_pair import PostgresPair
 from deploy.local.processes import identity_of
 from shared.database import Database, DatabaseUnavailable
@@ -29,11 +33,18 @@ def cluster(tmp_path: Path) -> Iterator[BrokerCluster]:
     it.remove()
 
 
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[PostgresPair]:
-    it = PostgresPair(tmp_path / "data", dies_with_parent=True)
+@pytest.fixture(scope="module")
+def _pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresPair]:
+    it = PostgresPair(tmp_path_factory.mktemp("pair") / "data", dies_with_parent=True)
     yield it
     it.remove()
+
+
+@pytest.fixture
+def pair(_pair: PostgresPair) -> PostgresPair:
+    """The pair of this module, whatever became of it before: up, and its standby in step."""
+    _pair.start()
+    return _pair
 
 
 @pytest.mark.slow
@@ -54,13 +65,20 @@ def test_every_queue_has_a_member_on_every_node_and_outlives_a_power_cut_of_all(
     every_node_is_in_step(again)
     for node in again.members:  # one broker: what came in at one is seen at each
         assert Wire(node.admin_uri()).waiting("orders.intake") == 1
+    first, second, third = again.members
+    first.kill()
+    second.kill()
+    wait_for(lambda: not _takes_connections(third), "a node alone to stop taking anything")
+    first.start()
+    wait_for(lambda: _takes_connections(third), "two of three to go on")
+    Wire(third.admin_uri()).publish("storefront.events", "order_placed", b"after all that")
+    assert Wire(uri).waiting("orders.intake") == 2
     again.stop()
     assert [node.pid for node in cluster.members] == [None, None, None]
 
 
 def test_the_standby_has_every_commit_and_the_pair_goes_there_and_back(pair: PostgresPair) -> None:
-    pair.start()
-    url = databases.ensure(pair.admin_url, "kept", "password")
+    url = databases.ensure(pair.admin_url, database := "kept", "password")
     rows(url, "create table kept (number int)")
     for number in range(2):
         rows(url, "insert into kept values (%s)", number)
@@ -72,19 +90,19 @@ def test_the_standby_has_every_commit_and_the_pair_goes_there_and_back(pair: Pos
             _port(url)  # the standby takes no writes, so nobody gets a connection
         pair.promote()
         assert _port(url) == successor.port
+        _comes_back_by_itself_and_can_commit_nothing(lost, database)
         pair.rejoin()
         assert (pair.primary, pair.standby) == (successor, lost)
         assert pair.is_in_step()
 
 
 def test_a_commit_waits_for_the_standby(pair: PostgresPair) -> None:
-    pair.start()
-    url = databases.ensure(pair.admin_url, "kept", "password")
+    url = databases.ensure(pair.admin_url, "waited", "password")
     rows(url, "create table kept (number int)")
     pair.standby.stop()
     connection = psycopg.connect(url, autocommit=True)
     connection.pgconn.send_query(b"insert into kept values (1)")
-    wait_for(lambda: _waits_for_the_standby(pair), "the commit to wait")
+    wait_for(lambda: _waits_for_the_standby(pair.primary), "the commit to wait")
     connection.pgconn.consume_input()
     assert connection.pgconn.is_busy()
     pair.standby.start()
@@ -94,22 +112,16 @@ def test_a_commit_waits_for_the_standby(pair: PostgresPair) -> None:
     connection.close()
 
 
-def test_a_stack_of_several_servers_is_found_again_by_its_folder(tmp_path: Path) -> None:
-    data = PostgresPair(tmp_path / "data", dies_with_parent=True)
-    try:
-        data.start()
-        found = servers.private(tmp_path)
-        assert [type(it) for it in found.values()] == [BrokerCluster, PostgresPair, PostgresPair]
-        running = [(name, pid) for name, pid, _ in servers.processes(found) if pid]
-        assert running == [("data-1", data.members[0].pid), ("data-2", data.members[1].pid)]
-        found["data"].stop()
-        assert [it.pid for it in data.members] == [None, None]
-    finally:
-        data.remove()
+def test_a_stack_of_several_servers_is_found_again_by_its_folder(pair: PostgresPair) -> None:
+    found = servers.private(pair.folder.parent)
+    assert [type(it) for it in found.values()] == [BrokerCluster, PostgresPair, PostgresPair]
+    running = [(name, pid) for name, pid, _ in servers.processes(found) if pid]
+    assert running == [("data-1", pair.members[0].pid), ("data-2", pair.members[1].pid)]
+    found["data"].stop()
+    assert [it.pid for it in pair.members] == [None, None]
 
 
 def test_migrations_go_to_the_one_of_several_servers_that_takes_writes(pair: PostgresPair) -> None:
-    pair.start()
     url = databases.ensure(pair.admin_url, "orders", "password")
     applied = databases.migrate(url, databases.service_folders("orders"))
     assert applied
@@ -122,7 +134,6 @@ def test_a_service_finds_the_primary_among_several_and_gives_a_silent_one_up(
     pair: PostgresPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PSYCOPG_WAIT_FUNC", "wait_selector")
-    pair.start()
     plain = databases.ensure(pair.admin_url, "orders", "password").partition("?")[0]
     hosts = f"127.0.0.1:{pair.standby.port},127.0.0.1:{pair.primary.port}"
     database = Database(re.sub("@[^/]+/", f"@{hosts}/", plain), name="test")
@@ -144,10 +155,29 @@ def test_a_service_finds_the_primary_among_several_and_gives_a_silent_one_up(
     database.close()
 
 
+def _takes_connections(node: PrivateBroker) -> bool:
+    try:
+        kombu.Connection(node.admin_uri(), connect_timeout=2).ensure_connection(max_retries=0).release()
+    except (OSError, kombu.exceptions.OperationalError):
+        return False
+    return True
+
+
+def _comes_back_by_itself_and_can_commit_nothing(lost: PrivateCluster, database: str) -> None:
+    """A lost primary that somebody simply starts still believes to be one; but it has no standby to commit with."""
+    lost.start()
+    connection = psycopg.connect(lost.admin_url.removesuffix("/postgres") + f"/{database}", autocommit=True)
+    connection.pgconn.send_query(b"insert into kept values (99)")
+    wait_for(lambda: _waits_for_the_standby(lost), "its commit to wait")
+    lost.kill()
+    with pytest.raises(psycopg.OperationalError):
+        connection.execute("select 1")
+
+
 def _port(url: str) -> int:
     with psycopg.connect(url) as connection:
         return connection.info.port
 
 
-def _waits_for_the_standby(pair: PostgresPair) -> bool:
-    return rows(pair.primary.admin_url, "select count(*) from pg_stat_activity where wait_event = 'SyncRep'") == [(1,)]
+def _waits_for_the_standby(server: PrivateCluster) -> bool:
+    return rows(server.admin_url, "select count(*) from pg_stat_activity where wait_event = 'SyncRep'") == [(1,)]
