@@ -66,9 +66,9 @@ test-e2e: ## Run the end-to-end tests: the whole stack
 	@exec $(pytest) tests/e2e
 
 .PHONY: test-faults
-test-faults: ## Kill every service at every step of its work, one after the other, and compare the books (about 12 minutes)
+test-faults: ## Kill every service at every step of its work, one after the other, and compare the books (about 10 minutes)
 	@deploy/bootstrap.sh dev
-	@exec $(pytest) tests/e2e -m sweep
+	@exec $(pytest) $(TESTS) -m sweep
 
 .PHONY: check
 check: ## Lint, check types and import contracts; all are run, the first failure counts
