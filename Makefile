@@ -78,9 +78,9 @@ bench: ## Measure speed: pipeline, core, floor, growth (ORDERS=2000 a round, ONL
 	@exec $(python) -m tests.bench $(if $(filter file,$(origin ORDERS)),,--orders $(ORDERS)) $(if $(ONLY),--only "$(ONLY)")
 
 .PHONY: test-faults
-test-faults: ## Kill every service at every step of its work, one after the other, and compare the books (about 12 minutes)
+test-faults: ## Kill every service at every step of its work, one after the other, and compare the books (about 10 minutes)
 	@deploy/bootstrap.sh dev
-	@exec $(pytest) tests/e2e -m sweep
+	@exec $(pytest) $(TESTS) -m sweep
 
 .PHONY: check
 check: ## Lint, check types and import contracts; all are run, the first failure counts
