@@ -24,7 +24,7 @@ def play_core(stack: BenchStack, database_set: str) -> None:
 def run_core(stack: BenchStack, orders: int, run: str) -> Run:
     """One round. Raises NothingMoves when something stands still or was counted wrong."""
     ready = prepared(stack.env, orders, run, at_paypal=False)
-    counts, meter = Counts(stack.env), Meter(stack.pids())
+    counts, meter = Counts(stack.env), Meter(stack.pids(), stack.log_bytes)
     seconds = place_and_await(stack.env["STOREFRONT_AMQP_URI"], ready, lambda: None)
     after_counts = await_all_handled(stack.env, counts, orders)
     return Run(orders, seconds, *meter.stop(orders), after_counts.batch_mean(counts))

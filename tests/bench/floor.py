@@ -59,7 +59,7 @@ class Floor:
         ready = [Ready(number, f"{number} {PLACED}", body_of(number, PLACED)) for number in numbers]
         servers = {name: pid for name, pid in self._stack.pids().items() if name in ("broker", "data")}
         floor = {service: pid for service, program in self._programs.items() if (pid := program.pid) is not None}
-        done, meter = self._hops(), Meter({**servers, **floor})
+        done, meter = self._hops(), Meter({**servers, **floor}, self._stack.log_bytes)
         seconds = place_and_await(self._uri, ready, lambda: None, _number_at_the_head)
         self._await_all_handled({service: count + orders * hops(service) for service, count in done.items()})
         return Run(orders, seconds, *meter.stop(orders))

@@ -208,7 +208,7 @@ def run_paced(stack: BenchStack, orders: int, run: str, pace: float = ORDERS_PER
     """One round at this pace. Raises NothingMoves."""
     ready = prepared(stack.env, orders, run, at_paypal=True)
     counts, times, uri = Counts(stack.env), Times(), stack.env["STOREFRONT_AMQP_URI"]
-    meter = Meter(stack.pids())
+    meter = Meter(stack.pids(), stack.log_bytes)
     placing = Placing(uri)
     try:
         with PromptCrew(stack, times) as crew, Answers(uri) as answers:

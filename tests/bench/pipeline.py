@@ -35,6 +35,8 @@ class Run:
     cpu_ms_per_order: dict[str, float]
     others_percent: float
     """How much of the machine's cores somebody else had meanwhile."""
+    log_kib_per_order: float
+    """What the data cluster wrote to its write-ahead log."""
     batch_mean: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -76,7 +78,7 @@ def run_pipeline(stack: BenchStack, orders: int, run: str) -> Run:
     """One round through all of it. Raises NothingMoves when something stands still or was counted wrong."""
     ready = prepared(stack.env, orders, run, at_paypal=True)
     crew, counts = BulkCrew(stack.env, orders), Counts(stack.env)
-    meter = Meter(stack.pids())
+    meter = Meter(stack.pids(), stack.log_bytes)
     try:
         seconds = place_and_await(stack.env["STOREFRONT_AMQP_URI"], ready, crew.work)
     finally:

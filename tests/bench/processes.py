@@ -45,19 +45,20 @@ class Processes:
 
 
 class Meter:
-    """Reads CPU from its making to `stop`: per process, and what others on this machine took meanwhile."""
+    """Reads, from its making to `stop`: CPU by process, what others on this machine took, and what the data cluster wrote to its log."""
 
-    def __init__(self, pids: Mapping[str, int]) -> None:
-        self._processes = Processes(pids)
+    def __init__(self, pids: Mapping[str, int], read_log_bytes: Callable[[], int]) -> None:
+        self._processes, self._read_log_bytes, self._log_before = Processes(pids), read_log_bytes, read_log_bytes()
         self._before, self._busy_before, self._started = self._processes.cpu_seconds(), _busy_seconds(), time.monotonic()
 
-    def stop(self, orders: int) -> tuple[dict[str, float], float]:
-        """CPU milliseconds per order by process, and the percentage of the machine's cores that was others'."""
+    def stop(self, orders: int) -> tuple[dict[str, float], float, float]:
+        """CPU milliseconds per order by process, the percentage of the machine's cores that was others', and KiB of log per order."""
         after = self._processes.cpu_seconds()
         spent = {name: after[name] - self._before[name] for name in after}
         others = max(0.0, _busy_seconds() - self._busy_before - sum(spent.values()))
         cores_seconds = (time.monotonic() - self._started) * (os.cpu_count() or 1)
-        return {name: seconds * 1000 / orders for name, seconds in spent.items()}, 100 * others / cores_seconds
+        log_kib = (self._read_log_bytes() - self._log_before) / 1024 / orders
+        return {name: seconds * 1000 / orders for name, seconds in spent.items()}, 100 * others / cores_seconds, log_kib
 
 
 def _busy_seconds() -> float:

@@ -36,6 +36,7 @@ def of_runs(runs: Sequence[Run]) -> Figures:
         "cpu_ms_per_order": {name: round(statistics.median(run.cpu_ms_per_order[name] for run in runs), 2) for name in names},
         "cpu_ms_per_order_in_all": round(statistics.median(run.cpu_ms_in_all for run in runs), 2),
         "cpu_ms_per_order_in_all_by_round": [round(run.cpu_ms_in_all, 2) for run in runs],
+        "log_kib_per_order": round(statistics.median(run.log_kib_per_order for run in runs), 1),
         "others_percent_by_round": [round(run.others_percent, 1) for run in runs],
         "batch_mean": {name: round(statistics.median(run.batch_mean[name] for run in runs), 1) for name in runs[0].batch_mean},
     }

@@ -103,6 +103,12 @@ class BenchStack(Stack):
         """The process ids of all that runs, by name."""
         return {name: pid for name, pid, _ in self.status() if pid is not None}
 
+    def log_bytes(self) -> int:
+        """How far the data cluster's write-ahead log has come."""
+        with psycopg.connect(self._admin_url, autocommit=True) as connection:
+            row = connection.execute("select (pg_current_wal_insert_lsn() - '0/0')::bigint").fetchone()
+        return int(row[0]) if row else 0
+
     def extra_virtual_host(self, name: str) -> str:
         """The administrator's URI of another virtual host of the same broker, made when it is not there."""
         broker = PrivateBroker(self.folder / "broker", virtual_hosts=(VIRTUAL_HOST, name))

@@ -75,18 +75,21 @@ def _processes(section: Figures) -> list[str]:
         batch = f"{batches[name]:8.1f}" if name in batches else ""
         lines.append(f"   {name:14}{ms:13.2f}{held}{batch}".rstrip())
     lines.append(f"   {'in all':14}{section['cpu_ms_per_order_in_all']:13.2f}   without the bench itself")
+    lines.append(f"   {'write-ahead':14}{section['log_kib_per_order']:13.1f}   KiB of PostgreSQL's log per order")
     return lines
 
 
 def _growth(growth: Figures) -> list[str]:
     sizes = growth["finished_orders"]
-    lines = [f"   {'finished orders':>16}{'orders/s':>10}{'CPU ms/order':>14}{'of it data':>12}   rounds' CPU; others' share"]
+    lines = [
+        f"   {'finished orders':>16}{'orders/s':>10}{'CPU ms/order':>14}{'of it data':>12}{'log KiB':>10}   rounds' CPU; others' share"
+    ]
     for size, told in sizes.items():
         rounds = ", ".join(f"{ms:g}" for ms in told["cpu_ms_per_order_in_all_by_round"])
         others = ", ".join(f"{percent:.0f}" for percent in told["others_percent_by_round"])
         lines.append(
             f"   {int(size):16,}{told['orders_per_second']:10.1f}{told['cpu_ms_per_order_in_all']:14.2f}"
-            f"{told['cpu_ms_per_order']['data']:12.2f}   {rounds}; {others} %"
+            f"{told['cpu_ms_per_order']['data']:12.2f}{told['log_kib_per_order']:10.1f}   {rounds}; {others} %"
         )
     for size, told in sizes.items():
         for service, rows in told["rows"].items():

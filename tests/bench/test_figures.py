@@ -19,7 +19,7 @@ SERVICES = ("orders", "payments", "shipping", "notifications")
 
 def _run(seconds: float, ms: float = 2.0) -> Run:
     cpu = {**dict.fromkeys(SERVICES, ms), "data": ms, "bench itself": 0.5}
-    return Run(100, seconds, cpu, 1.0, dict.fromkeys(SERVICES, 10.0))
+    return Run(100, seconds, cpu, 1.0, 40.0, dict.fromkeys(SERVICES, 10.0))
 
 
 def test_percentiles_are_of_the_nearest_rank():
