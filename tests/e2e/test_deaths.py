@@ -64,7 +64,7 @@ def dies_first_at(service: str, step: str) -> str:
 
 @dataclass
 class Row:
-    """What became of one point: the process reached it, was killed by the signal there, with so many orders unfinished."""
+    """What became of one point: the process reached it, was killed by the signal there, with so many orders and rows unfinished."""
 
     times: int
     reached: bool = False
@@ -165,7 +165,7 @@ def kill_at(run: Run, table: Table, service: str, step: str) -> None:
         victim = Life(run, service, f"{step}:{row.times}")
         wait_for(lambda: victim.is_over, f"{service} to die at {step}", PATIENCE_SECONDS)
     row.reached, row.killed = step in victim.noted(), victim.was_killed
-    row.unfinished = len(run.unfinished(numbers))
+    row.unfinished = len(run.unfinished(numbers)) + run.left(service)
     successor = Life(run, service)
     assert row.reached, f"{service} never came to {step}"
     assert row.killed, f"{service} was not killed at {step}: it ended with {victim.service.program.exit_status}"
