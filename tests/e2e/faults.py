@@ -140,7 +140,7 @@ class Run:
         try:
             wait_for(lambda: not self.on_the_way(numbers), "every order to be completed", PATIENCE_SECONDS)
             for service in SERVICES:
-                wait_for(lambda it=service: self._left(it) == 0, f"{service} to have nothing left", PATIENCE_SECONDS)
+                wait_for(lambda it=service: self.left(it) == 0, f"{service} to have nothing left", PATIENCE_SECONDS)
         except AssertionError as error:
             raise AssertionError(f"{error}; {self._where_they_stand(numbers)}") from None
         self._books_agree()
@@ -169,7 +169,8 @@ class Run:
         queues = {f"{it}.parked": ["message"] * self._wire.waiting(f"{it}.parked") for it in SERVICES}
         return {name: reasons for name, reasons in (found | queues).items() if reasons}
 
-    def _left(self, service: str) -> int:
+    def left(self, service: str) -> int:
+        """How many events, calls and messages a service has still to do with."""
         return int(rows(self.env[f"{service.upper()}_DATABASE_URL"], _LEFT)[0][0])
 
     def _states(self, numbers: set[str]) -> dict[str, int]:
@@ -189,7 +190,7 @@ class Run:
         return faults
 
     def _where_they_stand(self, numbers: set[str]) -> str:
-        left = {service: self._left(service) for service in SERVICES}
+        left = {service: self.left(service) for service in SERVICES}
         running = {name for name, pid, _ in self.stack.status() if pid}
         refused = dict(self._crew.refused)
         return f"states {self._states(numbers)}, left {left}, parked {self.parked()}, running {running}, crew refused {refused}"
