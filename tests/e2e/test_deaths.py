@@ -64,7 +64,7 @@ def dies_first_at(service: str, step: str) -> str:
 
 @dataclass
 class Row:
-    """What became of one point: the process reached it, was killed by the signal there, with so many orders and rows unfinished."""
+    """What became of one point: the process reached it and was killed by the signal there; so much was unfinished when it first died."""
 
     times: int
     reached: bool = False
@@ -160,12 +160,12 @@ def kill_at(run: Run, table: Table, service: str, step: str) -> None:
     first = dies_first_at(service, step)
     victim = Life(run, service, f"{first}:{times_of(service, first)}")
     numbers = work_until_it_is_over(run, victim)
+    row.unfinished = len(run.unfinished(numbers)) + run.left(service)
     if first != step:
         table.noted[service] |= set(victim.noted())
         victim = Life(run, service, f"{step}:{row.times}")
         wait_for(lambda: victim.is_over, f"{service} to die at {step}", PATIENCE_SECONDS)
     row.reached, row.killed = step in victim.noted(), victim.was_killed
-    row.unfinished = len(run.unfinished(numbers)) + run.left(service)
     successor = Life(run, service)
     assert row.reached, f"{service} never came to {step}"
     assert row.killed, f"{service} was not killed at {step}: it ended with {victim.service.program.exit_status}"
