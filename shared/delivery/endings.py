@@ -6,9 +6,9 @@ import logging
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 from shared.contracts.errors import Parked, Refused, TryLater
+from shared.contracts.values import new_id
 from shared.database import type_of_connection
 from shared.delivery import tables, topology
 from shared.delivery.ladder import Ladder
@@ -62,7 +62,7 @@ class Endings:
         tables.hold(
             connection,
             tables.HeldRow(
-                id=delivery.held_id or uuid4(),
+                id=delivery.held_id or new_id(),
                 state=state,
                 queue=raw.queue,
                 source=raw.source,

@@ -6,6 +6,7 @@ Messages from the queues, outcomes of calls and asks over HTTP all stand in it. 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import perf_counter
@@ -20,6 +21,7 @@ from shared.database import DatabaseUnavailable
 from shared.delivery.batch import Outcome
 from shared.delivery.steps import reach
 from shared.delivery.work import Delivery, Ending
+from shared.logs import info_of_each
 
 _log = logging.getLogger("brownpaper.delivery")
 _STOP = object()
@@ -94,7 +96,7 @@ class Line:
         while (first := self._waiting.get()) is not _STOP:
             self._is_working = True
             # A lone message goes at once; only a busy process lingers for a fuller batch, the longer the busier it is.
-            share = min(1.0, last_size / self._batch_size * 4)
+            share = min(1.0, last_size / self._batch_size * 2)
             eventlet.sleep(self._linger_seconds * share if last_size > 2 else 0)
             deliveries = self._fill(first)
             last_size = len(deliveries)
@@ -143,29 +145,37 @@ class Line:
         metrics.batch_size.labels(self._service).observe(len(outcome.endings))
         for delivery, ending in outcome.endings:
             delivery.on_end(ending)
-            self._tell(delivery, ending, seconds, len(outcome.endings))
         self._after_commit(outcome)
+        self._tell(outcome.endings, seconds)
 
-    def _tell(self, delivery: Delivery, ending: Ending, seconds: float, batch: int) -> None:
-        raw = delivery.raw
-        kind = (raw.type if raw else None) or delivery.method
-        if not self._is_known(kind):
-            kind = "unknown"
-        metrics.messages.labels(self._service, kind, ending.kind).inc()
-        _log.info(
+    def _tell(self, endings: list[tuple[Delivery, Ending]], seconds: float) -> None:
+        """Count and log what was done, after the work that it led to is under way."""
+        named = [(delivery, ending, self._kind_of(delivery)) for delivery, ending in endings]
+        for (kind, ended), times in Counter((kind, ending.kind) for _, ending, kind in named).items():
+            metrics.messages.labels(self._service, kind, ended).inc(times)
+        milliseconds = round(seconds * 1000, 1)
+        info_of_each(
+            _log,
             "handled",
-            extra={
-                "type": kind,
-                "id": raw.id if raw else None,
-                "order_number": delivery.about.order_number if delivery.about else None,
-                "ending": ending.kind,
-                "code": ending.code or None,
-                "tries": delivery.tries or None,
-                "batch": batch,
-                "milliseconds": round(seconds * 1000, 1),
-                "traceparent": delivery.traceparent,
-            },
+            (
+                {
+                    "type": kind,
+                    "id": delivery.raw.id if delivery.raw else None,
+                    "order_number": delivery.about.order_number if delivery.about else None,
+                    "ending": ending.kind,
+                    "code": ending.code or None,
+                    "tries": delivery.tries or None,
+                    "batch": len(endings),
+                    "milliseconds": milliseconds,
+                    "traceparent": delivery.traceparent,
+                }
+                for delivery, ending, kind in named
+            ),
         )
+
+    def _kind_of(self, delivery: Delivery) -> str:
+        kind = (delivery.raw.type if delivery.raw else None) or delivery.method
+        return kind if self._is_known(kind) else "unknown"
 
 
 def _length(delivery: Delivery) -> int:

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import orjson
 
 from shared.contracts.aggregate import Aggregate
 from shared.contracts.errors import Fault
 from shared.contracts.events import Answer, Event
-from shared.contracts.values import OrderKey
+from shared.contracts.values import OrderKey, new_id
 from shared.database import type_of_connection
 from shared.delivery.shelf import Shelf
 
@@ -132,7 +132,7 @@ class Recorder:
         """Write an event to the outbox of this transaction."""
         about = event.about()
         kind, data = (event.answer, event.data) if isinstance(event, Answer) else (event.type, event.model_dump())
-        identity = uuid4()
+        identity = new_id()
         envelope: dict[str, Any] = {
             "specversion": "1.0",
             "id": str(identity),
@@ -153,7 +153,7 @@ class Recorder:
         for event in item.events:
             self.tell(event)
         for intent in item.intents:
-            self.intents.append(IntentRow(uuid4(), intent.kind, about, intent.key, intent.details, self.traceparent))
+            self.intents.append(IntentRow(new_id(), intent.kind, about, intent.key, intent.details, self.traceparent))
         item.events, item.intents = [], []
 
 

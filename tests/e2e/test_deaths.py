@@ -64,7 +64,7 @@ def dies_first_at(service: str, step: str) -> str:
 
 @dataclass
 class Row:
-    """What became of one point: the process reached it, was killed by the signal there, with so many orders and rows unfinished when it first died."""
+    """What became of one point: the process reached it and was killed by the signal there; so much was unfinished when it first died."""
 
     times: int
     reached: bool = False

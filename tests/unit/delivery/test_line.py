@@ -121,7 +121,7 @@ def test_what_waits_together_is_one_batch_and_no_larger_than_allowed(place: Plac
     assert place.names() == [some(BATCH_SIZE), [f"m{BATCH_SIZE}"]]
 
 
-@pytest.mark.parametrize(("size", "share"), [(1, 0), (2, 0), (3, 0.6), (4, 0.8), (5, 1), (20, 1)])
+@pytest.mark.parametrize(("size", "share"), [(1, 0), (2, 0), (3, 0.3), (4, 0.4), (5, 0.5), (10, 1), (20, 1)])
 def test_a_busy_process_lingers_for_a_fuller_batch_the_longer_the_busier_it_is(size: int, share: float, place: Place) -> None:
     place.submit(*some(size))
     place.while_running = lambda _batch: place.submit("next") if len(place.batches) == 1 else None

@@ -166,8 +166,47 @@ def log_calls() -> Iterator[tuple[str, ast.Call]]:
                 yield f"{path.relative_to(ROOT)}:{node.lineno}", node
 
 
+def many_calls() -> Iterator[tuple[str, ast.Call]]:
+    """Every call of `info_of_each`, which logs many lines of one word."""
+    for path in sorted([*(ROOT / "services").rglob("*.py"), *(ROOT / "shared").rglob("*.py")]):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "info_of_each":
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", node
+
+
+def test_what_is_logged_of_many_is_a_fixed_word_with_fields_of_the_list() -> None:
+    found = list(many_calls())
+    assert found, "a batch tells of each message"
+    for place, call in found:
+        _, message, lines = call.args
+        assert isinstance(message, ast.Constant), f"{place}: the word is made up at run time"
+        assert isinstance(lines, ast.GeneratorExp), place
+        assert isinstance(lines.elt, ast.Dict), place
+        assert {key.value for key in lines.elt.keys if isinstance(key, ast.Constant)} <= set(logs.FIELDS), place
+
+
+def test_many_lines_are_as_one_each_and_drop_what_is_no_field(capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    before, ours = root.level, logging.getLogger("brownpaper").level
+    try:
+        logs.configure("payments", "INFO")
+        logger = logging.getLogger("brownpaper.test")
+        logs.info_of_each(logger, "handled", ({"type": kind, "code": None, "name": CANARY} for kind in ("a", "b")))
+        logger.info("handled", extra={"type": "c", "code": None, "canary": CANARY})
+        logging.getLogger("brownpaper").setLevel(logging.WARNING)
+        logs.info_of_each(logger, "handled", [{"type": "d"}])
+    finally:
+        root.setLevel(before)
+        logging.getLogger("brownpaper").setLevel(ours)
+    out, err = capsys.readouterr()
+    assert CANARY not in out + err
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [line["type"] for line in lines] == ["a", "b", "c"]
+    assert len({frozenset(line) for line in lines}) == 1, "the same members, however it was written"
+
+
 def test_what_our_rooms_log_is_a_fixed_word_with_fields_of_the_list() -> None:
-    found = list(log_calls())
+    found = [(place, call) for place, call in log_calls() if not place.startswith("shared/logs.py")]
     assert len(found) > 8, "the rooms do log"
     for place, call in found:
         message = call.args[0]
