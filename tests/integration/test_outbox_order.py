@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 import kombu
 import psycopg
@@ -222,6 +224,29 @@ def test_two_processes_that_sweep_at_once_publish_nothing_twice(running: Service
     finally:
         for process in pair:
             process.kill()
+
+
+def test_what_was_left_behind_comes_through_while_the_line_is_never_empty(
+    running: Service, scene: Scene, hearing: Hearing
+) -> None:
+    left, is_over = new_number("LEFT"), Event()
+
+    def keep_saying() -> None:
+        while not is_over.is_set():
+            say(running, *((new_number("BUSY"), CAPTURED, "1.00") for _ in range(50)))
+
+    with ThreadPoolExecutor(6) as pool:
+        talkers = [pool.submit(keep_saying) for _ in range(6)]
+        try:
+            wait_for(lambda: scene.wire.waiting(QUEUE), "the first of them")
+            _left_behind(running, [_row(left, "1.00"), _row(left, "2.00")])
+            wait_for(lambda: standing(running, left) == [], "what was left behind to be published")
+            assert not any(talker.done() for talker in talkers)
+        finally:
+            is_over.set()
+        for talker in talkers:
+            talker.result(timeout=60)
+    assert hearing.amounts(left) == ["1.00", "2.00"]
 
 
 def test_after_an_outage_of_the_broker_all_that_waited_comes_in_order(running: Service, scene: Scene, hearing: Hearing) -> None:
