@@ -26,6 +26,7 @@ def test_the_leader_and_the_primaries_are_killed_with_orders_in_flight_and_all_o
     for pair in pairs:
         assert isinstance(pair, PostgresPair)
         pair.primary.kill()
+        assert pair.primary.pid is None
     assert day.in_flight >= ORDERS // 2
     for pair in pairs:
         assert isinstance(pair, PostgresPair)

@@ -49,6 +49,7 @@ def test_the_primaries_are_killed_and_their_standbys_promoted(clustered: Stack, 
     heard = day.heard_accepted()
     data.primary.kill()
     keyring.primary.kill()
+    assert (data.primary.pid, keyring.primary.pid) == (None, None)
     assert day.in_flight >= IN_FLIGHT
     data.promote()
     keyring.promote()
