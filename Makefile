@@ -38,7 +38,7 @@ status: ## Show what of the stack runs where
 	@exec $(python) -m deploy.local status
 
 .PHONY: test
-test: ## Run all tests (TESTS=tests/unit for some)
+test: ## Run all tests but the slow ones (TESTS=tests/unit for some)
 	@deploy/bootstrap.sh dev
 	@exec $(pytest) $(TESTS)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import threading
-import uuid
 from collections import Counter
 from contextlib import suppress
 from types import TracebackType
@@ -17,12 +15,12 @@ from shared.cli.books import Books, Disagreement, compare
 from shared.cli.crew import Crew
 from shared.cli.doors import Unreachable
 from shared.cli.order_sets.wording import now
-from shared.cli.publisher import WindowedPublisher
 from shared.cli.sandboxes import Sandboxes
 from shared.cli.settings import Settings
+from shared.cli.storefront import Storefront
 from shared.cli.tally import Tally
 from shared.cli.workers import Workers
-from tests.bench.pipeline import prepared
+from tests.component.events import order_placed
 from tests.integration.facts import rows, wait_for
 
 CALM = ("--lose-answers", "0", "--repeat-webhooks", "0", "--decline", "0")
@@ -47,6 +45,12 @@ class Day:
         self._workers = Workers(self._stop)
         self._tally = Tally()
         self._crew = Crew(self.env, stop=self._stop, pause_seconds=0.1)
+        self._storefront = Storefront(
+            self.env,
+            stop=self._stop,
+            on_published=lambda event: self._tally.published(event, now()),
+            on_confirmed=self._note_confirmed,
+        )
 
     def __enter__(self) -> Self:
         self._workers.start("answers", self._listen)
@@ -57,14 +61,10 @@ class Day:
         self._workers.end()
 
     def place(self, orders: int) -> None:
-        """Seal so many orders and begin to publish them; each is in once the broker has confirmed it."""
-        events = prepared(self.env, orders, uuid.uuid4().hex[:6])
+        """Begin to publish so many orders; each is in once the broker has confirmed it."""
+        events = [order_placed() for _ in range(orders)]
         self._placed += orders
-        self._workers.start("storefront", lambda: self._publish(events))
-
-    @property
-    def accepted(self) -> int:
-        return self._tally.counts()["order_accepted"]
+        self._workers.start("storefront", lambda: self._storefront.publish(events))
 
     @property
     def handed_over(self) -> int:
@@ -76,14 +76,10 @@ class Day:
         self._workers.check()
         return self.confirmed - self._tally.ends().total()
 
-    def reaches(self, accepted: int = 0, handed_over: int = 0) -> None:
-        """Wait until the day is so far."""
-
-        def is_so_far() -> bool:
-            self._workers.check()
-            return self.accepted >= accepted and self.handed_over >= handed_over
-
-        wait_for(is_so_far, f"{accepted} accepted and {handed_over} handed over", PATIENCE_SECONDS)
+    def reaches(self, *, in_flight: int, handed_over: int = 0) -> None:
+        """Wait until so many orders are in flight, and so many parcels have left the house."""
+        wanted = f"{in_flight} in flight and {handed_over} handed over"
+        wait_for(lambda: self.in_flight >= in_flight and self.handed_over >= handed_over, wanted, PATIENCE_SECONDS)
 
     def heard_accepted(self) -> set[str]:
         """The orders that the storefront has been told are accepted: whatever happens, orders knows them."""
@@ -144,11 +140,5 @@ class Day:
             if not done:
                 self._stop.wait(0.1)
 
-    def _publish(self, events: list[dict[str, Any]]) -> None:
-        def note(_event_id: str) -> None:
-            self.confirmed += 1
-
-        with WindowedPublisher(self.env["STOREFRONT_AMQP_URI"], on_confirmed=note) as publisher:
-            for event in events:
-                self._tally.published(event, now())
-                publisher.publish(event["id"], event["type"], json.dumps(event, separators=(",", ":")).encode())
+    def _note_confirmed(self, _event_id: str) -> None:
+        self.confirmed += 1

@@ -16,16 +16,16 @@ def test_the_leader_and_the_primaries_are_killed_with_orders_in_flight_and_all_o
     assert isinstance(cluster, BrokerCluster)
     leader = node_that_leads_most(cluster, {node.node for node in cluster.members})
     day.place(ORDERS)
-    day.reaches(accepted=1)
-    assert day.in_flight >= ORDERS // 2
+    day.reaches(in_flight=ORDERS // 2)
     kill_and_bring_back(cluster, leader)
 
     day.most_handed_over = 1  # one round of the crew
-    day.reaches(handed_over=1)
+    day.reaches(in_flight=ORDERS // 2, handed_over=1)
     heard = day.heard_accepted()
     for pair in pairs:
         assert isinstance(pair, PostgresPair)
         pair.primary.kill()
+        assert pair.primary.pid is None
     assert day.in_flight >= ORDERS // 2
     for pair in pairs:
         assert isinstance(pair, PostgresPair)

@@ -130,6 +130,17 @@ def test_without_its_standby_work_waits_and_nothing_is_parked(
         first.stop()
 
 
+def test_of_several_addresses_of_the_broker_one_that_answers_is_enough(scene: Scene, ear: Ear) -> None:
+    dead = [scene.admin_uri.replace(f":{scene.broker.port}/", f":{port}/") for port in free_ports(2)]
+    probe = scene.service("payments", module=PROBE, uri=";".join([*dead, scene.admin_uri]))
+    probe.start()
+    number = new_number("PLAIN")
+    scene.wire.publish("shipping.events", "label_created", labelled(number))
+    ear.hear("payment_captured", number)
+    assert "disconnected" not in probe.log()
+    probe.stop()
+
+
 @pytest.mark.slow
 def test_a_broker_that_falls_silent_is_given_up_and_found_again(scene: Scene, ear: Ear) -> None:
     with SilentWay(scene.broker.port) as way:

@@ -22,7 +22,7 @@ from deploy.local.processes import identity_of
 from shared.database import Database, DatabaseUnavailable
 from shared.delivery import topology
 from tests.integration.facts import rows, wait_for
-from tests.integration.quorum import every_node_is_in_step, members
+from tests.integration.quorum import every_node_is_in_step, leaders, members
 from tests.integration.wire import Wire
 
 
@@ -71,6 +71,7 @@ def test_every_queue_has_a_member_on_every_node_and_outlives_a_power_cut_of_all(
     wait_for(lambda: not _takes_connections(third), "a node alone to stop taking anything")
     first.start()
     wait_for(lambda: _takes_connections(third), "two of three to go on")
+    wait_for(lambda: len(leaders(again)) == len(topology.QUEUES), "them to lead all queues")  # until then they refuse messages
     Wire(third.admin_uri()).publish("storefront.events", "order_placed", b"after all that")
     assert Wire(uri).waiting("orders.intake") == 2
     again.stop()
