@@ -13,7 +13,6 @@ from uuid import UUID
 import eventlet
 from eventlet.semaphore import Semaphore
 from nameko.containers import ServiceContainer
-from nameko.extensions import Entrypoint
 
 from shared import metrics
 from shared.contracts.errors import Parked, TryLater, Unanswered
@@ -24,7 +23,7 @@ from shared.delivery.routes import Routes
 from shared.delivery.steps import reach
 from shared.delivery.work import Delivery, IntentRow
 from shared.settings import DeliverySettings
-from shared.workers import WorkerTooSlow, run_worker
+from shared.workers import run_worker
 
 _log = logging.getLogger("brownpaper.delivery")
 MOST_IN_HAND = 2000
@@ -84,32 +83,37 @@ class Calls:
                 by_kind.setdefault(intent.kind, []).append(intent)
         for kind, group in by_kind.items():
             if kind in self._routes.performed_by:
-                eventlet.spawn_n(self._perform_all, kind, group)
+                eventlet.spawn_n(run_worker, self._container, self._routes.calls_entrypoint, kind, group)
             else:
                 for intent in group:
                     self._settle(intent, Parked("intent_unknown"))
 
-    def _perform_all(self, kind: str, intents: list[IntentRow]) -> None:
-        """Read at once what these calls need beside their intents, then make each call on its own."""
+    def make(self, door: object, kind: str, intents: Sequence[IntentRow]) -> None:
+        """Read at once what these calls need beside their intents, then make each in a greenthread of its own; returns when all have ended.
+
+        One worker makes them all: a worker of its own for each costs more than many a call.
+        """
         preparing = self._routes.prepared_by.get(kind)
         brought: Mapping[OrderKey, Any] = {}
         if preparing is not None:
             try:
-                brought = dict(run_worker(self._container, preparing, intents))
+                brought = dict(getattr(door, preparing)(intents))
             except TryLater:
                 self._in_hand.difference_update(intent.id for intent in intents)
                 return  # the sweep takes them up when the database is back
             except Exception as error:
                 for intent in intents:
                     if len(intents) > 1:  # each alone, so that one that cannot be prepared spoils no other
-                        self._perform_all(kind, [intent])
+                        self.make(door, kind, [intent])
                     else:
                         self._settle(intent, _unexpected(intent, error))
                 return
-        for intent in intents:
-            eventlet.spawn_n(self._call, self._routes.performed_by[kind], replace(intent, brought=brought.get(intent.about)))
+        method = getattr(door, self._routes.performed_by[kind])
+        calls = [eventlet.spawn(self._call, method, replace(intent, brought=brought.get(intent.about))) for intent in intents]
+        for call in calls:
+            call.wait()
 
-    def _call(self, entrypoint: Entrypoint, intent: IntentRow) -> None:
+    def _call(self, method: Callable[[IntentRow], Any], intent: IntentRow) -> None:
         with self._in_flight:
             ours = None if self._is_stopping else self._under_lease(intent)
             if ours is None:
@@ -118,19 +122,18 @@ class Calls:
             intent = ours
             started = perf_counter()
             reach("call_begun")
-            outcome = self._ask(entrypoint, intent)
+            outcome = self._ask(method, intent)
             reach("call_answered")
         ending = "later" if isinstance(outcome, TryLater) else "parked" if isinstance(outcome, Parked) else "answered"
         metrics.calls.labels(self._container.service_name, intent.kind, ending).observe(perf_counter() - started)
         self._settle(intent, outcome)
         reach("outcome_submitted")
 
-    def _ask(self, entrypoint: Entrypoint, intent: IntentRow) -> Any:
+    def _ask(self, method: Callable[[IntentRow], Any], intent: IntentRow) -> Any:
         """The outcome, or the error of ours that stands for it. Bounded by `call_seconds`, which the lease outlasts."""
+        too_long = eventlet.Timeout(self._settings.call_seconds)
         try:
-            return run_worker(self._container, entrypoint, intent, timeout_seconds=self._settings.call_seconds)
-        except WorkerTooSlow:
-            return Unanswered("call_too_long", after_seconds=self._settings.call_seconds)
+            return method(intent)
         except Unanswered as error:
             # Looked up only when the call has surely ended at the other side.
             return Unanswered(error.code, after_seconds=max(error.after_seconds or 0, self._settings.doubt_seconds))
@@ -138,6 +141,13 @@ class Calls:
             return error
         except Exception as error:
             return _unexpected(intent, error)
+        except eventlet.Timeout as timeout:
+            # It is no Exception, so that nobody on the way takes it for a failure of his own: the call is ended where it waits.
+            if timeout is not too_long:
+                raise
+            return Unanswered("call_too_long", after_seconds=self._settings.call_seconds)
+        finally:
+            too_long.cancel()
 
     def _under_lease(self, intent: IntentRow) -> IntentRow | None:
         """The intent under a lease that outlasts the call, renewed where it has waited long; None where another process has it by now."""

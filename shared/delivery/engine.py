@@ -28,7 +28,7 @@ from shared.delivery.line import Line
 from shared.delivery.relay import Relay
 from shared.delivery.routes import Routes
 from shared.delivery.sweep import Sweep
-from shared.delivery.work import Delivery, Ending, RawMessage
+from shared.delivery.work import Delivery, Ending, IntentRow, RawMessage
 from shared.settings import DeliverySettings
 from shared.workers import run_worker
 
@@ -145,6 +145,10 @@ class Engine(SharedExtension):
     def run_batch(self, door: object, deliveries: list[Delivery]) -> list[Outcome]:
         """What the door's batch method does: see `Batches.run`."""
         return self._batches.run(door, partial(self.routes.read, self.container.service_name, door, self._horizon), deliveries)
+
+    def make_calls(self, door: object, kind: str, intents: list[IntentRow]) -> None:
+        """What the door's method of calls does: see `Calls.make`."""
+        self._calls.make(door, kind, intents)
 
     def _run_batch(self, deliveries: list[Delivery]) -> list[Outcome]:
         outcomes: list[Outcome] = run_worker(self.container, self.routes.batch_entrypoint, deliveries)

@@ -28,7 +28,7 @@ from shared.delivery.batch import Outcome
 from shared.delivery.engine import Engine
 from shared.delivery.janitor import Janitor
 from shared.delivery.parked_queue import ParkedQueue
-from shared.delivery.work import Delivery, Ending, RawMessage, Store
+from shared.delivery.work import Delivery, Ending, IntentRow, RawMessage, Store
 from shared.http_door import Answer, Request, serve
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,12 +71,12 @@ def prepares(kind: str) -> Callable[[F], F]:
 
     What it gives for an order stands in `intent.brought` when the call is performed; None where it gave nothing.
     """
-    return _registered(lambda engine, _method, entrypoint: engine.routes.prepare(kind, entrypoint))
+    return _registered(lambda engine, method, _entrypoint: engine.routes.prepare(kind, method))
 
 
 def performs(kind: str) -> Callable[[F], F]:
     """The method `(intent) -> outcome` asks the outside party, outside any transaction, several at a time."""
-    return _registered(lambda engine, _method, entrypoint: engine.routes.perform(kind, entrypoint))
+    return _registered(lambda engine, method, _entrypoint: engine.routes.perform(kind, method))
 
 
 def settles(kind: str) -> Callable[[F], F]:
@@ -136,6 +136,10 @@ class Door:
     def handle_batch(self, deliveries: list[Delivery]) -> list[Outcome]:
         outcomes: list[Outcome] = self.engine.run_batch(self, deliveries)
         return outcomes
+
+    @_registered(lambda engine, _method, entrypoint: engine.routes.make_calls_through(entrypoint))
+    def make_calls(self, kind: str, intents: list[IntentRow]) -> None:
+        self.engine.make_calls(self, kind, intents)
 
     @serve("GET", "/health")
     def health(self, _request: Request) -> Answer:

@@ -23,13 +23,17 @@ class Routes:
     def __init__(self) -> None:
         self.batch_entrypoint: Entrypoint | None = None
         self.heard: dict[str, tuple[type[Event], str]] = {}
-        self.prepared_by: dict[str, Entrypoint] = {}
-        self.performed_by: dict[str, Entrypoint] = {}
+        self.calls_entrypoint: Entrypoint | None = None
+        self.prepared_by: dict[str, str] = {}
+        self.performed_by: dict[str, str] = {}
         self.settled_by: dict[str, str] = {}
         self._intake: dict[str, str] = {}
 
     def run_batches_through(self, entrypoint: Entrypoint) -> None:
         self.batch_entrypoint = entrypoint
+
+    def make_calls_through(self, entrypoint: Entrypoint) -> None:
+        self.calls_entrypoint = entrypoint
 
     def hear(self, event: type[Event], method: str) -> None:
         self.heard[event.type] = (event, method)
@@ -37,11 +41,11 @@ class Routes:
     def take_in(self, queues: Sequence[str], method: str) -> None:
         self._intake.update(dict.fromkeys(queues, method))
 
-    def prepare(self, kind: str, entrypoint: Entrypoint) -> None:
-        self.prepared_by[kind] = entrypoint
+    def prepare(self, kind: str, method: str) -> None:
+        self.prepared_by[kind] = method
 
-    def perform(self, kind: str, entrypoint: Entrypoint) -> None:
-        self.performed_by[kind] = entrypoint
+    def perform(self, kind: str, method: str) -> None:
+        self.performed_by[kind] = method
 
     def settle(self, kind: str, method: str) -> None:
         self.settled_by[kind] = method

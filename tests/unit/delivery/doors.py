@@ -29,7 +29,7 @@ class Register:
         self.intake: dict[str, str] = {}
         self.performs: dict[str, str] = {}
         self.settles: dict[str, str] = {}
-        self.runs_batches = 0
+        self.runs_batches = self.makes_calls = 0
         for method, entrypoint in _registered(door):
             entrypoint._register(self, method, entrypoint)
             self._method = method
@@ -41,10 +41,13 @@ class Register:
     def take_in(self, queues: Sequence[str], method: str) -> None:
         self.intake.update(dict.fromkeys(queues, method))
 
-    def prepare(self, kind: str, _entrypoint: object) -> None:
+    def prepare(self, kind: str, _method: str) -> None:
         self.prepares.add(kind)
 
-    def perform(self, kind: str, _entrypoint: object) -> None:
+    def make_calls_through(self, _entrypoint: object) -> None:
+        self.makes_calls += 1
+
+    def perform(self, kind: str, _method: str) -> None:
         self.performs[kind] = kind
 
     def settle(self, kind: str, method: str) -> None:
