@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.fix_servers"]
+pytest_plugins = ["tests.fix_seed", "tests.fix_servers"]
 
 _TESTS = Path(__file__).parent
 _MARKERS = frozenset({"unit", "contract", "integration", "component", "e2e"})

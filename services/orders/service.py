@@ -90,9 +90,9 @@ class OrdersService(Door):
             return Reading(method, refusal, about, source=error.source, id=error.id, type=error.type)
         sealed = seal_clear_parts(event, lambda service, plaintext: self.keys.seal(service, plaintext, at))
         about = OrderKey(event.source, event.order_number) if event.order_number else None
-        method = "defer_again" if is_again else "defer"
+        method = "place_order" if event.type == "order_placed" else "defer"
         return Reading(
-            "place_order" if event.type == "order_placed" else method,
+            f"{method}_again" if is_again else method,
             sealed,
             about,
             traceparent=event.traceparent,
@@ -104,7 +104,8 @@ class OrdersService(Door):
         )
 
     def place_order(self, event: StorefrontEvent, work: Unit) -> Ending:
-        return _ending(handlers.place_order(event, work.store, work.at))
+        is_repeat = work.store.answered(event.source, event.id) is not None
+        return _ending(handlers.place_order(event, work.store, work.at), is_repeat=is_repeat)
 
     def defer(self, event: StorefrontEvent, work: Unit) -> Ending:
         is_repeat = work.store.answered(event.source, event.id) is not None
@@ -115,6 +116,13 @@ class OrdersService(Door):
         known = refusal.source and refusal.id and work.store.answered(refusal.source, refusal.id)
         answered = handlers.refuse(refusal, work.store)
         return Ending("repeated" if known else "refused", refusal.faults[0].code, refusal.faults, result=answered)
+
+    def place_order_again(self, event: StorefrontEvent, work: Unit) -> Ending:
+        """An order that was refused for its number and is replayed is kept on, without a second answer."""
+        answered = work.store.answered(event.source, event.id)
+        if answered is None or answered.kind != "event_refused":
+            return self.place_order(event, work)
+        return _ending(answered, is_repeat=False)
 
     def defer_again(self, event: StorefrontEvent, work: Unit) -> Ending:
         """What was deferred and is replayed in a release that does not do it yet either is kept on, without a second answer."""
@@ -226,12 +234,12 @@ class OrdersService(Door):
         return Answer(200, show_stuck(self.watch, request.query, datetime.now(UTC)))
 
 
-def _ending(answered: Answered) -> Ending:
-    """How an order's event ended: a taken number is refused like any other fault."""
+def _ending(answered: Answered, *, is_repeat: bool) -> Ending:
+    """How an order's event ended: a taken number is refused like any other fault, and kept for a person once, however often it comes."""
     if answered.kind != "event_refused":
         return Ending("done", result=answered)
     faults = tuple(Fault(reason.code, reason.path) for reason in answered.reasons)
-    return Ending("refused", faults[0].code, faults, answered)
+    return Ending("repeated" if is_repeat else "refused", faults[0].code, faults, answered)
 
 
 def _https_answer(ending: Ending) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 with warnings.catch_warnings():
@@ -13,6 +14,7 @@ with warnings.catch_warnings():
     from services.payments.service import PaymentsService
     from services.shipping.service import ShippingService
     from shared.delivery.entrypoints import Door
+    from shared.delivery.routes import Routes
 
 DOORS: dict[str, type[Door]] = {
     door.name: door for door in (OrdersService, PaymentsService, ShippingService, NotificationsService)
@@ -24,15 +26,15 @@ class Register:
 
     def __init__(self, door: type[Door]) -> None:
         self.routes = self
-        self.prepares: set[str] = set()
+        self.prepares: dict[str, str] = {}
         self.heard: dict[str, tuple[type[Any], str]] = {}
         self.intake: dict[str, str] = {}
         self.performs: dict[str, str] = {}
         self.settles: dict[str, str] = {}
         self.runs_batches = self.makes_calls = 0
         for method, entrypoint in _registered(door):
-            entrypoint._register(self, method, entrypoint)
             self._method = method
+            entrypoint._register(self, method, entrypoint)
 
     def hear(self, event: type[Any], method: str) -> None:
         assert event.type not in self.heard, "two methods hear one event"
@@ -41,14 +43,14 @@ class Register:
     def take_in(self, queues: Sequence[str], method: str) -> None:
         self.intake.update(dict.fromkeys(queues, method))
 
-    def prepare(self, kind: str, _method: str) -> None:
-        self.prepares.add(kind)
+    def prepare(self, kind: str, method: str) -> None:
+        self.prepares[kind] = method
 
     def make_calls_through(self, _entrypoint: object) -> None:
         self.makes_calls += 1
 
-    def perform(self, kind: str, _method: str) -> None:
-        self.performs[kind] = kind
+    def perform(self, kind: str, method: str) -> None:
+        self.performs[kind] = method
 
     def settle(self, kind: str, method: str) -> None:
         self.settles[kind] = method
@@ -64,6 +66,23 @@ def _registered(door: type[Door]) -> Iterator[tuple[str, Any]]:
                 yield name, entrypoint
 
 
+def routes_of(door: type[Door]) -> Routes:
+    """The routes that an engine would read this door's messages by."""
+    engine = SimpleNamespace(routes=Routes())
+    for method, entrypoint in _registered(door):
+        entrypoint._register(engine, method, entrypoint)
+    return engine.routes
+
+
 REGISTERS = {name: Register(door) for name, door in DOORS.items()}
 
-__all__ = ["DOORS", "REGISTERS", "NotificationsService", "OrdersService", "PaymentsService", "Register", "ShippingService"]
+__all__ = [
+    "DOORS",
+    "REGISTERS",
+    "NotificationsService",
+    "OrdersService",
+    "PaymentsService",
+    "Register",
+    "ShippingService",
+    "routes_of",
+]

@@ -13,9 +13,11 @@ from services.orders.parts import entrust_parts, seal_clear_parts, sealed_body
 from shared.contracts.errors import Fault, TryLater
 from shared.contracts.events import BillingEntrusted, ContactEntrusted, RecipientEntrusted
 from shared.contracts.storefront import PART_SERVICES, SealedPart
+from shared.delivery.work import Work
 from tests.builders import AT, KEY, a_box, order_placed
 from tests.fakes import FakeOrders
 from tests.unit.contracts.storefront_samples import order, other, paypal_order, read, sealed_order
+from tests.unit.delivery.doors import DOORS
 
 CAUSED_BY = {"source": KEY.shop, "id": "e-1"}
 REFUSAL = NotTaken("event_refused", (Fault("missing", "/data/lines"),), KEY.shop, "e-1", "order_placed", "SH-1")
@@ -57,6 +59,31 @@ def test_another_order_under_a_taken_number_is_refused_and_leaves_the_first_alon
     assert answers(store)[-1][1]["reasons"] == [{"code": "order_number_taken", "path": "/data/order_number"}]
     assert store.the_order() == before
     assert store.kinds_said["recipient_entrusted"] == 1
+
+
+def test_an_order_under_a_taken_number_is_kept_for_a_person_once_however_often_it_comes() -> None:
+    store: Any = FakeOrders()
+    door, another = DOORS["orders"](), order_placed(event_id="e-2", shipping_service="air")
+    endings = [door.place_order(event, Work(store, AT)) for event in (order_placed(), another, another)]
+    assert [ending.kind for ending in endings] == ["done", "refused", "repeated"]
+    assert [ending.result.kind for ending in endings] == ["order_accepted", "event_refused", "event_refused"]
+    assert [kind for kind, _ in answers(store)] == ["order_accepted", "event_refused", "event_refused"]
+
+
+def test_an_order_under_a_taken_number_that_is_replayed_is_kept_on_without_a_second_answer() -> None:
+    store: Any = FakeOrders()
+    door, another = DOORS["orders"](), order_placed(event_id="e-2", shipping_service="air")
+    for event in (order_placed(), another):
+        door.place_order(event, Work(store, AT))
+    ending = door.place_order_again(another, Work(store, AT))
+    assert (ending.kind, ending.code) == ("refused", "order_number_taken")
+    assert len(answers(store)) == 2
+
+
+def test_an_order_that_was_not_answered_before_it_is_replayed_is_taken() -> None:
+    store: Any = FakeOrders()
+    assert DOORS["orders"]().place_order_again(order_placed(), Work(store, AT)).kind == "done"
+    assert [kind for kind, _ in answers(store)] == ["order_accepted"]
 
 
 def test_the_same_number_of_another_shop_is_another_order() -> None:
