@@ -102,11 +102,12 @@ class Calls:
                 self._in_hand.difference_update(intent.id for intent in intents)
                 return  # the sweep takes them up when the database is back
             except Exception as error:
-                for intent in intents:
-                    if len(intents) > 1:  # each alone, so that one that cannot be prepared spoils no other
-                        self.make(door, kind, [intent])
-                    else:
-                        self._settle(intent, _unexpected(intent, error))
+                if len(intents) == 1:
+                    self._settle(intents[0], _unexpected(intents[0], error))
+                    return
+                # Each alone, so that one that cannot be prepared neither spoils nor holds up another.
+                for alone in [eventlet.spawn(self.make, door, kind, [intent]) for intent in intents]:
+                    alone.wait()
                 return
         method = getattr(door, self._routes.performed_by[kind])
         calls = [eventlet.spawn(self._call, method, replace(intent, brought=brought.get(intent.about))) for intent in intents]

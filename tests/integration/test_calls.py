@@ -23,15 +23,19 @@ def caller(scene: Scene) -> Service:
     return it
 
 
-@pytest.fixture(scope="module")
-def patient(scene: Scene) -> Service:
-    """It makes one call at a time; no lease of it runs out in a test, and each must be renewed before its call: it barely covers one."""
-    lease = {"LEASE_SECONDS": "900", "CALL_SECONDS": "900", "CALLS_IN_FLIGHT": "1"}
-    it = scene.service("payments", module="tests.integration.caller", **lease)
-    it.program = type(it.program)(scene.folder / "patient", "caller")
+def without_haste(scene: Scene, place: str, **settings: str) -> Service:
+    """No lease of it runs out in a test and no call takes too long; each lease must be renewed before its call: it barely covers one."""
+    it = scene.service("payments", module="tests.integration.caller", LEASE_SECONDS="900", CALL_SECONDS="900", **settings)
+    it.program = type(it.program)(scene.folder / place, "caller")
     scene._ends.callback(it.kill)
     it.start()
     return it
+
+
+@pytest.fixture(scope="module")
+def patient(scene: Scene) -> Service:
+    """It makes one call at a time."""
+    return without_haste(scene, "patient", CALLS_IN_FLIGHT="1")
 
 
 @pytest.fixture(scope="module")
@@ -117,15 +121,20 @@ def test_a_defect_in_preparing_that_stays_is_parked_and_holds_up_no_later_call(c
     assert sum(number in group for group in prepared(caller)) == MOST_UNEXPECTED
 
 
-def test_a_call_that_cannot_be_prepared_spoils_none_of_those_prepared_with_it(caller: Service, ear: Ear) -> None:
-    bad, good = new_number("DEFECT"), [new_number(f"PLAIN-{place}") for place in range(4)]
-    begin(caller, *good[:2], bad, *good[2:])
+def test_a_call_that_cannot_be_prepared_neither_spoils_nor_holds_up_those_prepared_with_it(scene: Scene, ear: Ear) -> None:
+    service = without_haste(scene, "beside")
+    bad, slow, good = new_number("DEFECT"), new_number("HOLD"), [new_number(f"PLAIN-{place}") for place in range(4)]
+    begin(service, slow, *good[:2], bad, *good[2:])
     for number in good:
         assert ear.hear("payment_captured", number)["data"]["amount"] == number
-        assert calls(caller, number) == [(1, False)]
-    parked = "select order_number from intents where parked is not null and order_number = any(%s)"
-    assert wait_for(lambda: caller.rows(parked, [bad, *good]), "the call to be parked") == [(bad,)]
-    assert any({bad, *good} <= set(group) for group in prepared(caller)), "they were prepared together at first"
+        assert calls(service, number) == [(1, False)]
+    parked = "select order_number from intents where parked is not null"
+    assert wait_for(lambda: service.rows(parked), "the call to be parked") == [(bad,)]
+    assert any({bad, slow, *good} <= set(group) for group in prepared(service)), "they were prepared together at first"
+    assert outcomes(ear, slow) == []
+    release(service)
+    ear.hear("payment_captured", slow)
+    service.kill()
 
 
 def test_what_was_brought_is_written_nowhere(caller: Service, scene: Scene, ear: Ear) -> None:
