@@ -6,6 +6,7 @@ import ast
 import io
 import json
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,9 @@ class Lines:
         self.stream = io.StringIO()
         self.handler = logging.StreamHandler(self.stream)
         self.handler.setFormatter(logs.JsonLines("payments"))
+        # In a whole run other threads of this process may be at work, such as a crew that follows a stack until the end of the session.
+        ours = threading.get_ident()
+        self.handler.addFilter(lambda record: record.thread == ours)
 
     def read(self) -> list[dict[str, Any]]:
         assert "canary" not in self.stream.getvalue()
