@@ -107,7 +107,7 @@ class Load:
         wait_for(lambda: numbers <= {number for number, _ in self._look()}, "every neighbour", 60)
         running.settled()
         assert running.rows("select reason from held where body like %s", f"%{self.poison}%") == [("probe_parked",)]
-        assert self._scene.wire.waiting("payments.events") == 0
+        wait_for(lambda: self._scene.wire.waiting("payments.events") == 0, "the queue to be empty: what came again is known")
 
     def _look(self) -> list[tuple[str, str]]:
         with kombu.Connection(self._scene.admin_uri) as connection:
