@@ -49,8 +49,8 @@ class DeliverySettings(Settings):
     log_level: LogLevel = "INFO"
     batch_size: int = Field(default=100, ge=1, le=1000)
     prefetch: int = Field(default=300, ge=1)
-    linger_seconds: float = Field(default=0.03, ge=0)
-    """The longest that a busy process waits for a fuller batch, the longer the fuller the last one was; a lone message never waits."""
+    linger_seconds: float = Field(default=0.005, ge=0)
+    """How long a busy process waits for a fuller batch; a lone message never waits."""
     calls_in_flight: int = Field(default=16, ge=1)
     publish_lease_seconds: float = Field(default=10, gt=0)
     """How long a process may take to publish an event before the sweep does it again; twice is harmless."""

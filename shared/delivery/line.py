@@ -9,7 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
-from time import perf_counter
+from time import monotonic, perf_counter
 
 import eventlet
 from eventlet.event import Event as Happening
@@ -27,7 +27,27 @@ _log = logging.getLogger("brownpaper.delivery")
 _STOP = object()
 MOST_BATCH_BYTES = 2 * 1024 * 1024
 MOST_WAITING_ASKS = 2000
+BUSY_DELIVERIES, HALF_LIFE_SECONDS = 4, 0.05
 UNREAD_SECONDS = 1  # after which a message that could not be read yet is offered again
+
+
+class Rate:
+    """How many deliveries came of late, each counting half after `HALF_LIFE_SECONDS`."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._count, self._noted_at = 0.0, clock()
+
+    def note(self, deliveries: int) -> None:
+        self._count, self._noted_at = self._now() + deliveries, self._clock()
+
+    def is_busy(self) -> bool:
+        """Whether more come than one order alone brings about."""
+        return self._now() >= BUSY_DELIVERIES
+
+    def _now(self) -> float:
+        halves: float = 0.5 ** ((self._clock() - self._noted_at) / HALF_LIFE_SECONDS)
+        return self._count * halves
 
 
 class Line:
@@ -46,10 +66,12 @@ class Line:
         batch_size: int,
         linger_seconds: float,
         is_known: Callable[[str], bool],
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._service, self._run_batch, self._after_commit = service, run_batch, after_commit
         self._batch_size, self._linger_seconds, self._is_known = batch_size, linger_seconds, is_known
         self._waiting: Queue = Queue()
+        self._rate = Rate(clock)
         self._is_working = False
         self.is_stopping = False
 
@@ -92,14 +114,13 @@ class Line:
         self._waiting.put(_STOP)
 
     def run(self) -> None:
-        last_size = 0
         while (first := self._waiting.get()) is not _STOP:
             self._is_working = True
-            # A lone message goes at once; only a busy process lingers for a fuller batch, the longer the busier it is.
-            share = min(1.0, last_size / self._batch_size * 2)
-            eventlet.sleep(self._linger_seconds * share if last_size > 2 else 0)
+            # A lone message goes at once; a busy process waits a moment for a fuller batch, unless one stands there already.
+            is_full = self._waiting.qsize() + 1 >= self._batch_size
+            eventlet.sleep(0 if is_full or not self._rate.is_busy() else self._linger_seconds)
             deliveries = self._fill(first)
-            last_size = len(deliveries)
+            self._rate.note(len(deliveries))
             self._work_off(deliveries)
             self._is_working = False
 

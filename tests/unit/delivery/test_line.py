@@ -16,7 +16,7 @@ from shared.contracts.errors import TryLater
 from shared.database import DatabaseUnavailable
 from shared.delivery import line as line_module
 from shared.delivery.batch import Outcome
-from shared.delivery.line import MOST_BATCH_BYTES, MOST_WAITING_ASKS, UNREAD_SECONDS, Line
+from shared.delivery.line import HALF_LIFE_SECONDS, MOST_BATCH_BYTES, MOST_WAITING_ASKS, UNREAD_SECONDS, Line, Rate
 from shared.delivery.work import Delivery, Ending, RawMessage
 
 LINGER_SECONDS = 0.004
@@ -43,6 +43,7 @@ class Place:
             batch_size=BATCH_SIZE,
             linger_seconds=LINGER_SECONDS,
             is_known=lambda kind: kind == "label_created",
+            clock=lambda: 100.0,
         )
 
     def run_batch(self, deliveries: list[Delivery]) -> list[Outcome]:
@@ -121,13 +122,32 @@ def test_what_waits_together_is_one_batch_and_no_larger_than_allowed(place: Plac
     assert place.names() == [some(BATCH_SIZE), [f"m{BATCH_SIZE}"]]
 
 
-@pytest.mark.parametrize(("size", "share"), [(1, 0), (2, 0), (3, 0.3), (4, 0.4), (5, 0.5), (10, 1), (20, 1)])
-def test_a_busy_process_lingers_for_a_fuller_batch_the_longer_the_busier_it_is(size: int, share: float, place: Place) -> None:
+@pytest.mark.parametrize(("size", "busy"), [(1, False), (3, False), (4, True), (20, True)])
+def test_a_busy_process_lingers_for_a_fuller_batch(size: int, busy: bool, place: Place) -> None:
     place.submit(*some(size))
     place.while_running = lambda _batch: place.submit("next") if len(place.batches) == 1 else None
     work_through(place)
     assert place.names() == [some(size), ["next"]]
-    assert place.slept == [0, pytest.approx(LINGER_SECONDS * share)]
+    assert place.slept == [0, LINGER_SECONDS if busy else 0]
+
+
+def test_a_full_batch_that_stands_already_is_not_lingered_for(place: Place) -> None:
+    place.submit(*some(BATCH_SIZE))
+    place.while_running = lambda _batch: place.submit(*some(BATCH_SIZE)) if len(place.batches) == 1 else None
+    work_through(place)
+    assert place.names() == [some(BATCH_SIZE)] * 2
+    assert place.slept == [0, 0]
+
+
+def test_what_came_some_time_ago_makes_no_process_busy() -> None:
+    at = [100.0]
+    rate = Rate(lambda: at[0])
+    rate.note(100)
+    assert rate.is_busy()
+    at[0] += HALF_LIFE_SECONDS * 5  # a thirty-second part of them
+    assert not rate.is_busy()
+    rate.note(1)
+    assert rate.is_busy(), "what is left of them counts"
 
 
 def test_what_comes_while_it_lingers_is_in_the_same_batch(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
