@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +17,11 @@ from typing import Any
 
 import orjson
 import psycopg
-from eventlet.green import select
-from eventlet.hubs import trampoline
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # eventlet says at its import that it is only maintained; a command need not repeat it
+    from eventlet.green import select
+    from eventlet.hubs import trampoline
 from psycopg import errors, waiting
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
