@@ -27,6 +27,7 @@ HELD_BACK_SECONDS = 60  # longer than any batch of ours stands in this line
 MOST_ROWS = 500
 MOST_BYTES = 2 * 1024 * 1024
 MOST_IN_HAND = 20_000
+ROOM_BELOW_ROWS = 2 * MOST_ROWS  # never empty in a busy process, and a second's work at most
 IDLE_SECONDS = 5
 
 
@@ -49,8 +50,8 @@ class Relay:
 
     @property
     def has_room(self) -> bool:
-        """Whether the sweep may hand over more: only when all that was handed over before is out of hand."""
-        return self.is_connected and self._rows_in_hand == 0
+        """Whether the sweep may hand over more: what stands in the line then is published long before its lease runs out."""
+        return self.is_connected and self._rows_in_hand < ROOM_BELOW_ROWS
 
     def publish(self, rows: list[OutboxRow]) -> None:
         """Have these committed rows published. What there is no room for stands in the table until the sweep finds room."""

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from threading import Event
+from typing import Any
 
 import kombu
 import psycopg
@@ -50,12 +51,21 @@ class Hearing:
         self.all: list[Heard] = []
 
     def hear(self) -> list[Heard]:
+        """Streamed, not asked for one by one: there may be tens of thousands."""
         with kombu.Connection(self._scene.admin_uri) as connection:
-            while (message := connection.default_channel.basic_get(QUEUE, no_ack=True)) is not None:
-                envelope = json.loads(message.body)
-                data = envelope["data"]
-                self.all.append((data.get("order_number"), envelope["type"], data.get("amount") or data.get("key_id")))
+            channel = connection.default_channel
+            waiting = channel.queue_declare(QUEUE, passive=True).message_count
+            taken = len(self.all) + waiting
+            tag = channel.basic_consume(QUEUE, callback=self._take, no_ack=True)
+            while len(self.all) < taken:
+                connection.drain_events(timeout=30)
+            channel.basic_cancel(tag)  # what came meanwhile is taken too
         return self.all
+
+    def _take(self, message: Any) -> None:
+        envelope = json.loads(message.body)
+        data = envelope["data"]
+        self.all.append((data.get("order_number"), envelope["type"], data.get("amount") or data.get("key_id")))
 
     def amounts(self, number: str) -> list[str]:
         """What of this order has been heard by now, each at its first time."""
