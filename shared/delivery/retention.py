@@ -60,11 +60,21 @@ def clear_inbox(connection: type_of_connection, before: datetime, limit: int) ->
 
 
 def park_deadly(connection: type_of_connection, at: datetime) -> int:
-    """Park held messages that were taken up so often without an ending that they must have killed whoever did; gives how many."""
-    return connection.execute(
+    """Park messages and calls that were taken up so often without an ending that they must have killed whoever did; gives how many."""
+    calls = connection.execute(
         """
-        update held set state = 'parked', reason = 'delivery_limit_reached', faults = '[]', takes = 0, last_at = %s, due_at = null
-        where state = 'later' and due_at < %s and takes >= %s
+        update intents set parked = 'delivery_limit_reached', takes = 0, last_at = %s
+        where parked is null and leased_until < %s and takes >= %s
         """,
         (at, at, MOST_TAKES),
     ).rowcount
+    return (
+        calls
+        + connection.execute(
+            """
+        update held set state = 'parked', reason = 'delivery_limit_reached', faults = '[]', takes = 0, last_at = %s, due_at = null
+        where state = 'later' and due_at < %s and takes >= %s
+        """,
+            (at, at, MOST_TAKES),
+        ).rowcount
+    )

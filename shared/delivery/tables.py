@@ -16,7 +16,7 @@ from shared.database import type_of_connection
 from shared.delivery.work import IntentRow, OutboxRow, RawMessage
 
 MOST_TAKES = 20
-"""How often a held message is taken up without an ending before it is parked: it may kill whoever takes it up, as in a queue."""
+"""How often a held message or a call is taken up without an ending before it is parked: it may kill whoever takes it up."""
 
 _OUTBOX_SWEEP = 0x6F757462  # "outb": one sweep of an outbox at a time
 
@@ -167,17 +167,20 @@ def settle_intents(connection: type_of_connection, ids: Sequence[UUID]) -> None:
 def lease_intents(
     connection: type_of_connection, at: datetime, leased_until: datetime, limit: int, in_hand: Iterable[UUID] = ()
 ) -> list[IntentRow]:
-    """Lease intents that are due, but those that this process has `in_hand`: put off ones, and those whose performer died (in doubt)."""
+    """Lease intents that are due: put off ones, and those whose performer died (in doubt).
+
+    But those that this process has `in_hand`, and those that were taken up too often without an outcome.
+    """
     rows = connection.execute(
         """
-        update intents set leased_until = %s, tries = tries + 1
+        update intents set leased_until = %s, tries = tries + 1, takes = takes + 1
         where id in (
-            select id from intents where parked is null and leased_until < %s and id <> all(%b::uuid[])
+            select id from intents where parked is null and leased_until < %s and takes < %s and id <> all(%b::uuid[])
             order by leased_until limit %s for update skip locked
         )
         returning id, kind, shop, order_number, key, details, traceparent, tries
         """,
-        (leased_until, at, list(in_hand), limit),
+        (leased_until, at, MOST_TAKES, list(in_hand), limit),
     )
     return [
         IntentRow(
@@ -200,7 +203,9 @@ def renew_lease(connection: type_of_connection, identity: UUID, old: datetime, n
 def put_off_intent(connection: type_of_connection, identity: UUID, lease: datetime | None, due_at: datetime) -> None:
     """Have it tried again later, unless another process has taken it over since this `lease`."""
     connection.execute(
-        "update intents set leased_until = %s, last_at = now() where id = %s and leased_until = coalesce(%s, leased_until)",
+        """
+        update intents set leased_until = %s, takes = 0, last_at = now() where id = %s and leased_until = coalesce(%s, leased_until)
+        """,
         (due_at, identity, lease),
     )
 

@@ -129,6 +129,26 @@ def test_what_was_taken_up_too_often_without_an_ending_is_parked_and_an_ending_c
     assert one.execute("select takes from held where id = %s", (ended.id,)).fetchone() == (0,)
 
 
+def test_a_call_that_kills_whoever_makes_it_is_parked_and_an_outcome_counts_anew(two: tuple[Connection, Connection]) -> None:
+    one, other = two
+    key = OrderKey("https://shop.example", "A-1")
+    deadly, slow = (IntentRow(uuid.uuid4(), "capture_payment", key, name, {}) for name in ("deadly", "slow"))
+    later = AT + timedelta(seconds=1)
+    tables.write_intents(one, [deadly], AT, AT)
+    for _ in range(tables.MOST_TAKES):
+        assert retention.park_deadly(other, AT + timedelta(days=1)) == 0
+        assert [intent.id for intent in tables.lease_intents(one, later, AT, 10)] == [deadly.id]
+    assert tables.lease_intents(one, later, AT, 10) == []
+    assert retention.park_deadly(other, AT) == 0  # its lease is not over
+    assert retention.park_deadly(other, later) == 1
+    assert one.execute("select parked, takes from intents").fetchall() == [("delivery_limit_reached", 0)]
+    tables.write_intents(one, [slow], AT, AT)
+    for _ in range(3 * tables.MOST_TAKES):  # it is tried on the ladder for as long as it takes
+        [leased] = tables.lease_intents(one, later, AT, 10)
+        tables.put_off_intent(one, leased.id, leased.leased_until, AT)
+    assert one.execute("select parked, takes from intents where id = %s", (slow.id,)).fetchone() == (None, 0)
+
+
 def test_what_stands_is_counted(two: tuple[Connection, Connection]) -> None:
     one, _ = two
     assert retention.count_standing(one) == Standing(0, 0, 0, 0, 0, 0, 0)
