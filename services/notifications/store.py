@@ -9,7 +9,7 @@ from typing import Any
 from services.notifications.domain import Correspondence
 from shared.contracts.values import OrderKey
 from shared.database import Database, type_of_connection
-from shared.delivery.shelf import Row, Shelf, Table
+from shared.delivery.shelf import Row, Shelf, Table, read_rows
 from shared.delivery.work import Delivery, Recorder, Store
 
 # What changes with every fact is kept small; what an order brings once stands in a table that is only ever added to.
@@ -43,7 +43,7 @@ class NotificationsStore(Store):
             connection, CORRESPONDENCES, key_of=lambda item: item.key, to_row=_to_row, from_row=_from_row
         )
         self._contacts: Shelf[OrderKey, Correspondence] = Shelf(
-            connection, CONTACTS, key_of=lambda item: item.key, to_row=_contact_row, from_row=_never_read
+            connection, CONTACTS, key_of=lambda item: item.key, to_row=_contact_row
         )
 
     def shelves(self) -> Sequence[Shelf[Any, Any]]:
@@ -72,14 +72,9 @@ class NotificationsReads:
 
     def contacts(self, keys: Sequence[OrderKey]) -> dict[OrderKey, KeptContact]:
         """What is kept of these orders' contacts; where there is nothing, no entry."""
-        columns = [list(column) for column in zip(*keys, strict=True)]
         with self._database.single() as connection:
-            rows = connection.execute(CONTACTS.select, columns, binary=True).fetchall()
-        return {OrderKey(shop, number): KeptContact(contact, order) for shop, number, _customer, contact, order in rows}
-
-
-def _never_read(_row: Row) -> Any:
-    raise TypeError("the handlers only add to this table")
+            rows = read_rows(connection, CONTACTS, keys)
+            return {OrderKey(row["shop"], row["order_number"]): KeptContact(row["contact"], row["order"]) for row in rows}
 
 
 def _to_row(correspondence: Correspondence) -> Row:

@@ -11,7 +11,7 @@ from services.shipping.commands import NoteTracking
 from services.shipping.domain import Package, Shipment, State
 from shared.contracts.values import OrderKey
 from shared.database import Database, type_of_connection
-from shared.delivery.shelf import Row, Shelf, Table
+from shared.delivery.shelf import Row, Shelf, Table, read_rows
 from shared.delivery.work import Delivery, Recorder, Store
 
 # What changes with every fact is kept small; what an order brings once stands in tables that are only ever added to.
@@ -77,14 +77,10 @@ class ShippingStore(Store):
             connection, SHIPMENTS, key_of=lambda shipment: shipment.key, to_row=_to_row, from_row=_from_row
         )
         self._recipients: Shelf[OrderKey, Shipment] = Shelf(
-            connection, RECIPIENTS, key_of=lambda shipment: shipment.key, to_row=_recipient_row, from_row=_never_read
+            connection, RECIPIENTS, key_of=lambda shipment: shipment.key, to_row=_recipient_row
         )
-        self._lines: Shelf[OrderKey, Shipment] = Shelf(
-            connection, LINES, key_of=lambda shipment: shipment.key, to_row=_lines_row, from_row=_never_read
-        )
-        self._labels: Shelf[str, SealedLabel] = Shelf(
-            connection, LABELS, key_of=lambda label: label.parcel, to_row=_label_row, from_row=_never_read
-        )
+        self._lines: Shelf[OrderKey, Shipment] = Shelf(connection, LINES, key_of=lambda shipment: shipment.key, to_row=_lines_row)
+        self._labels: Shelf[str, SealedLabel] = Shelf(connection, LABELS, key_of=lambda label: label.parcel, to_row=_label_row)
         self._tracked: dict[str, OrderKey] = {}
 
     def shelves(self) -> Sequence[Shelf[Any, Any]]:
@@ -173,19 +169,14 @@ class ShippingReads:
 
     def recipients(self, keys: Sequence[OrderKey]) -> dict[OrderKey, dict[str, str]]:
         """The sealed recipients of these orders; where there is none, no entry."""
-        columns = [list(column) for column in zip(*keys, strict=True)]
         with self._database.single() as connection:
-            rows = connection.execute(RECIPIENTS.select, columns, binary=True).fetchall()
-        return {OrderKey(shop, number): recipient for shop, number, _customer, recipient in rows}
+            rows = read_rows(connection, RECIPIENTS, keys)
+            return {OrderKey(row["shop"], row["order_number"]): row["recipient"] for row in rows}
 
 
 def _work_item(row: tuple[Any, ...]) -> WorkItem:
     pick_list, parcel, order_number, shipping_service, placed_at, tracking_number, lines = row[:7]
     return WorkItem(pick_list, parcel, order_number, shipping_service, placed_at, tracking_number, tuple(lines))
-
-
-def _never_read(_row: Row) -> Any:
-    raise TypeError("the handlers only add to this table")
 
 
 def _to_row(shipment: Shipment) -> Row:

@@ -53,7 +53,7 @@ class Rate:
 class Line:
     """`run_batch` handles deliveries and gives what was committed; `after_commit` publishes, calls and acknowledges.
 
-    `linger_seconds` is the longest that a busy process waits for a fuller batch. `is_known` tells the kinds that a log line
+    `linger_seconds` is how long a busy process waits for a fuller batch. `is_known` tells the kinds that a log line
     or a metric may name.
     """
 

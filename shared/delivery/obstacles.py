@@ -30,19 +30,15 @@ class Obstacle:
     again_at: datetime | None
 
 
-# A held body is an event of a colleague, whose data names the shop, or of the shop itself, whose source it is. Where no body was kept
-# nobody can tell the order. An outbox row's subject is its order's key.
+# An outbox row's subject is its order's key.
 _OBSTACLES = """
     with asked as (select key ->> 0 as shop, key ->> 1 as order_number from json_array_elements(%s::json) as keys (key))
     select shop, order_number, 'call', kind, parked, tries, case when parked is null then leased_until end as again_at
     from intents join asked using (shop, order_number)
     union all
     select shop, order_number, 'message', type, reason, tries, due_at
-    from (
-        select body::json -> 'data' ->> 'order_number' as order_number, coalesce(body::json -> 'data' ->> 'shop', source) as shop,
-            coalesce(type, 'unreadable') as type, reason, tries, due_at
-        from held where body is not null
-    ) as messages join asked using (shop, order_number)
+    from (select shop, order_number, coalesce(type, 'unreadable') as type, reason, tries, due_at from held) as messages
+        join asked using (shop, order_number)
     union all
     select shop, order_number, 'event', type, null, tries, leased_until
     from outbox join asked on subject = shop || ' ' || order_number

@@ -7,7 +7,7 @@ processes never wait for each other in a circle.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -69,10 +69,19 @@ class Table:
         return f"json_to_recordset(%s::json) as rows ({types})"
 
 
+def read_rows(connection: type_of_connection, table: Table, keys: Sequence[tuple[str, ...]]) -> Iterator[Row]:
+    """The rows under these keys that there are, by column, in one statement; locked, where the table's rows change."""
+    if keys:
+        columns = tuple(list(column) for column in zip(*keys, strict=True))
+        for row in connection.execute(table.select, columns, binary=True):
+            yield dict(zip(table.names, row, strict=True))
+
+
 class Shelf(Generic[K, T]):
     """One table of a store on one transaction.
 
-    `key_of` reads an object's key, `to_row` makes its row (every column by name), `from_row` makes the object from such a row.
+    `key_of` reads an object's key, `to_row` makes its row (every column by name), `from_row` makes the object from such a row; there is none
+    where handlers only add to the table.
     """
 
     def __init__(
@@ -82,27 +91,25 @@ class Shelf(Generic[K, T]):
         *,
         key_of: Callable[[T], K],
         to_row: Callable[[T], Row],
-        from_row: Callable[[Row], T],
+        from_row: Callable[[Row], T] | None = None,
     ) -> None:
         self._connection, self._table = connection, table
         self._key_of, self._to_row, self._from_row = key_of, to_row, from_row
-        self._loaded: dict[Any, tuple[Any, ...] | None] = {}
+        self._loaded: dict[Any, Row | None] = {}
         self._saved: dict[Any, T] = {}
         self._undo: list[tuple[Any, T | None]] = []
 
     def prefetch(self, keys: Iterable[K]) -> None:
         """Read these rows, those not read yet, in one statement; and lock them, where the table's rows change."""
         wanted = sorted({_plain(key) for key in keys} - self._loaded.keys())
-        if not wanted:
-            return
         self._loaded.update(dict.fromkeys(wanted))
-        size = len(self._table.key)
-        columns = tuple(list(column) for column in zip(*wanted, strict=True))
-        for row in self._connection.execute(self._table.select, columns, binary=True):
-            self._loaded[row[:size]] = row
+        for row in read_rows(self._connection, self._table, wanted):
+            self._loaded[tuple(row[name] for name in self._table.key)] = row
 
     def get(self, key: K) -> T | None:
         """The object under this key as it was last saved in this transaction, or None."""
+        if self._from_row is None:
+            raise TypeError("the handlers only add to this table")
         plain = _plain(key)
         saved = self._saved.get(plain)
         if saved is not None:
@@ -111,7 +118,7 @@ class Shelf(Generic[K, T]):
         if plain not in self._loaded:
             self.prefetch([key])
         row = self._loaded[plain]
-        return None if row is None else self._from_row(dict(zip(self._table.names, row, strict=True)))
+        return None if row is None else self._from_row(dict(row))
 
     def save(self, item: T) -> None:
         """Write this object when the transaction ends well."""

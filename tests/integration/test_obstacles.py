@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-import orjson
 import psycopg
 import pytest
 
@@ -43,24 +42,28 @@ def call(connection: psycopg.Connection[tuple[Any, ...]], key: OrderKey, kind: s
     return intent.id
 
 
-def hold(connection: psycopg.Connection[tuple[Any, ...]], body: dict[str, Any] | None, state: str = "later", **more: Any) -> None:
-    text = orjson.dumps(body).decode() if body is not None else None
+def hold(
+    connection: psycopg.Connection[tuple[Any, ...]],
+    key: OrderKey | None,
+    state: str = "later",
+    *,
+    body: str | None = "{}",
+    **more: Any,
+) -> None:
     told: dict[str, Any] = {
         "source": "shipping",
         "event_id": "e",
         "type": "label_created",
         "reason": "order_unknown",
         "due_at": LEASED if state == "later" else None,
+        "shop": key.shop if key else None,
+        "order_number": key.order_number if key else None,
         **more,
     }
     row = tables.HeldRow(
-        id=uuid4(), state=state, queue="q", faults=(), body=text, length=1, headers={}, tries=3, first_at=AT, last_at=AT, **told
+        id=uuid4(), state=state, queue="q", faults=(), body=body, length=1, headers={}, tries=3, first_at=AT, last_at=AT, **told
     )
     tables.hold(connection, row)
-
-
-def about(key: OrderKey) -> dict[str, Any]:
-    return {"data": {"shop": key.shop, "order_number": key.order_number}}
 
 
 def test_a_call_that_is_parked_or_not_settled(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
@@ -79,17 +82,19 @@ def test_a_message_that_waits_or_is_parked_a_colleague_s_or_a_storefront_s(
     connection: psycopg.Connection[tuple[Any, ...]],
 ) -> None:
     for key in (OURS, *OTHERS):
-        hold(connection, about(key))
+        hold(connection, key)
     deferred = {"type": "payment_replaced", "reason": "event_deferred"}
     for key in (OURS, SAME_NUMBER):
-        hold(connection, {"data": {"order_number": "A-1"}}, "parked", source=key.shop, **deferred)
-    hold(connection, {"data": {"customer_id": "m-1"}}, "parked", source=OURS.shop, type="customer_corrected")
-    hold(connection, {"tracking_number": "1Z", "status_code": "DE"}, source=None, type="scanned")
-    hold(connection, None, "parked", source=OURS.shop)
-    assert list(obstacles(connection, [OURS])) == [
-        Obstacle(OURS, "message", "payment_replaced", "event_deferred", 3, None),
+        hold(connection, key, "parked", source=key.shop, **deferred)
+    hold(connection, None, "parked", source=OURS.shop, type="customer_corrected")
+    hold(connection, None, source=None, type="scanned")
+    hold(connection, OURS, "parked", body=None, source=OURS.shop, type=None, reason="database_22p05")
+    assert sorted(obstacles(connection, [OURS]), key=lambda it: it.name) == [
         Obstacle(OURS, "message", "label_created", "order_unknown", 3, LEASED),
+        Obstacle(OURS, "message", "payment_replaced", "event_deferred", 3, None),
+        Obstacle(OURS, "message", "unreadable", "database_22p05", 3, None),
     ]
+    assert [it.again_at for it in obstacles(connection, [OURS])] == [None, None, LEASED], "what is parked first"
 
 
 def test_an_event_that_is_not_published(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
@@ -104,7 +109,7 @@ def test_many_orders_at_once_come_back_each_under_its_own_key(connection: psycop
     keys = [OrderKey(OURS.shop, f"B-{number}") for number in range(300)]
     for key in keys:
         call(connection, key)
-        hold(connection, about(key))
+        hold(connection, key)
     found = list(obstacles(connection, keys[100:200]))
     assert {it.about for it in found} == set(keys[100:200])
     assert len(found) == 200
