@@ -1,4 +1,4 @@
-"""Every module here may ask for a scene of its own, and for databases as a service opens them."""
+"""Every module here may ask for a scene of its own, for databases as a service opens them, and for a PostgreSQL with its standby."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from deploy.local.postgres_pair import PostgresPair
 from shared.database import Database
 from tests.fix_servers import DatabaseUrl
 from tests.integration.scene import scene
@@ -29,4 +30,18 @@ def database_of(database_url: DatabaseUrl, monkeypatch: pytest.MonkeyPatch) -> I
         it.close()
 
 
-__all__ = ["DatabaseOf", "database_of", "scene"]
+@pytest.fixture(scope="module")
+def _pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresPair]:
+    it = PostgresPair(tmp_path_factory.mktemp("pair") / "data", dies_with_parent=True)
+    yield it
+    it.remove()
+
+
+@pytest.fixture
+def pair(_pair: PostgresPair) -> PostgresPair:
+    """The pair of this module, whatever became of it before: up, and its standby in step."""
+    _pair.start()
+    return _pair
+
+
+__all__ = ["DatabaseOf", "_pair", "database_of", "pair", "scene"]

@@ -22,20 +22,6 @@ QUEUE = "payments.events"
 WAITING = "select pid from pg_stat_activity where application_name = 'payments' and (wait_event = %s or wait_event_type = %s)"
 
 
-@pytest.fixture(scope="module")
-def _pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresPair]:
-    it = PostgresPair(tmp_path_factory.mktemp("pair") / "data", dies_with_parent=True)
-    yield it
-    it.remove()
-
-
-@pytest.fixture
-def pair(_pair: PostgresPair) -> PostgresPair:
-    """The pair of this module, whatever became of it before: up, and its standby in step."""
-    _pair.start()
-    return _pair
-
-
 @pytest.fixture
 def database_url(pair: PostgresPair) -> str:
     url = databases.ensure(pair.admin_url, "payments", "password")

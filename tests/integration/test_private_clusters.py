@@ -33,20 +33,6 @@ def cluster(tmp_path: Path) -> Iterator[BrokerCluster]:
     it.remove()
 
 
-@pytest.fixture(scope="module")
-def _pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresPair]:
-    it = PostgresPair(tmp_path_factory.mktemp("pair") / "data", dies_with_parent=True)
-    yield it
-    it.remove()
-
-
-@pytest.fixture
-def pair(_pair: PostgresPair) -> PostgresPair:
-    """The pair of this module, whatever became of it before: up, and its standby in step."""
-    _pair.start()
-    return _pair
-
-
 @pytest.mark.slow
 def test_every_queue_has_a_member_on_every_node_and_outlives_a_power_cut_of_all(cluster: BrokerCluster) -> None:
     cluster.start()
