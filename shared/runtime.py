@@ -23,7 +23,7 @@ from nameko.containers import ServiceContainer  # noqa: E402
 from shared import logs  # noqa: E402
 from shared.contracts.errors import BrownPaperError  # noqa: E402
 from shared.delivery import steps  # noqa: E402
-from shared.delivery.amqp import BROKEN, TopologyMissing, require_topology  # noqa: E402
+from shared.delivery.connecting import BROKEN, TopologyMissing, require_topology  # noqa: E402
 from shared.settings import DeliverySettings  # noqa: E402
 
 _log = logging.getLogger("brownpaper.runtime")

@@ -1,16 +1,13 @@
 """The two ends of the broker: a consumer that hands over what comes, and a publisher with confirms.
 
-Both keep one connection each, come back by themselves when it breaks, and are driven by one greenthread. Their errors carry no payload.
-A broker of several nodes has several addresses (`amqp://…;amqp://…`): a connection that breaks comes back to any that answers.
+Both keep one connection each (`connecting.py`), come back by themselves when it breaks, and are driven by one greenthread.
 """
 
 from __future__ import annotations
 
 import logging
-import random
-import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from time import monotonic
 from uuid import UUID
 
@@ -18,85 +15,17 @@ import eventlet
 import kombu
 import kombu.exceptions
 from amqp.basic_message import Message
-from amqp.exceptions import AccessRefused, AMQPError, NotAllowed, NotFound
+from amqp.exceptions import AMQPError
 
-from shared.contracts.errors import BrownPaperError
 from shared.delivery import topology
+from shared.delivery.connecting import ANSWER_SECONDS, BROKEN, connect, connected, disconnect
 from shared.delivery.frames import publish_frames
 from shared.delivery.steps import reach
 from shared.delivery.work import OutboxRow, RawMessage
 
 _log = logging.getLogger("brownpaper.broker")
 
-HEARTBEAT_SECONDS = 10  # a peer that says nothing for twice as long is given up
-ANSWER_SECONDS = 10  # for the answer to a request: a node that has lost its colleagues takes connections and answers nothing
-GOOD_BYE_SECONDS = 2
 CONTENT_TYPE = "application/cloudevents+json"
-BROKEN = (AMQPError, OSError, socket.timeout, kombu.exceptions.OperationalError)
-"""What a broken connection or a closed channel raises."""
-
-
-class CredentialsRefused(BrownPaperError):
-    """The broker does not know the user, the password or the virtual host of `AMQP_URI`."""
-
-    def __init__(self) -> None:
-        super().__init__("the broker refuses the credentials, or knows no such virtual host: AMQP_URI")
-
-
-class TopologyMissing(BrownPaperError):
-    """The broker does not hold the topology of this release: run `brownpaper topology declare` first."""
-
-
-def connect(uri: str, name: str) -> kombu.Connection:
-    """An open connection to one of the addresses, each tried once, in any order; where none answers it raises one of `BROKEN`.
-
-    In any order, so that all processes do not meet at the first; the time-out of a dead one is paid only by some.
-    """
-    addresses = uri.split(";")
-    random.shuffle(addresses)
-    while True:
-        connection = kombu.Connection(
-            addresses.pop(),
-            heartbeat=HEARTBEAT_SECONDS,
-            connect_timeout=5,
-            transport_options={"client_properties": {"connection_name": name}},
-        )
-        try:
-            connection.ensure_connection(max_retries=0)
-        except BROKEN:
-            connection.release()
-            if not addresses:
-                raise
-        else:
-            return connection
-
-
-def disconnect(connection: kombu.Connection) -> None:
-    """Close it in order, or, where the other side does not answer, let go of it all the same."""
-    with suppress(*BROKEN), eventlet.Timeout(GOOD_BYE_SECONDS, False):
-        connection.release()
-    connection.collect()
-
-
-@contextmanager
-def connected(uri: str, name: str) -> Iterator[kombu.Connection]:
-    """As `connect`, and disconnected at the end."""
-    connection = connect(uri, name)
-    try:
-        yield connection
-    finally:
-        disconnect(connection)
-
-
-def require_topology(uri: str, name: str) -> None:
-    """Raises `TopologyMissing` where the broker does not hold this release's topology, `CredentialsRefused`, or one of `BROKEN`."""
-    try:
-        with connected(uri, name) as connection, eventlet.Timeout(ANSWER_SECONDS, TimeoutError):
-            connection.default_channel.exchange_declare(topology.marker(), "fanout", passive=True)
-    except NotFound:
-        raise TopologyMissing(topology.marker()) from None
-    except (AccessRefused, NotAllowed):
-        raise CredentialsRefused from None
 
 
 class Consumer:

@@ -18,7 +18,7 @@ import psycopg
 
 from shared.contracts.errors import Parked, Refused, TryLater
 from shared.database import Contended, Database, DatabaseUnavailable, type_of_connection
-from shared.delivery import tables
+from shared.delivery import held_messages, tables
 from shared.delivery.endings import Endings, ending_of
 from shared.delivery.ladder import Ladder
 from shared.delivery.steps import reach
@@ -230,7 +230,7 @@ class _Unclaimed:
         intents = [d.intent_id for d in deliveries if d.intent_id]
         held = [d.held_id for d in deliveries if d.held_id]
         self._rows = tables.lock_intents(connection, intents) if intents else set()
-        self._rows |= tables.lock_held(connection, held) if held else set()
+        self._rows |= held_messages.lock_held(connection, held) if held else set()
 
     def take(self, delivery: Delivery) -> bool:
         """Whether this delivery is to be handled; a second one of the same is not."""

@@ -10,7 +10,7 @@ from typing import Any
 from shared.contracts.errors import Parked, Refused, TryLater
 from shared.contracts.values import new_id
 from shared.database import type_of_connection
-from shared.delivery import tables, topology
+from shared.delivery import held_messages, tables, topology
 from shared.delivery.ladder import Ladder
 from shared.delivery.work import Delivery, Ending, RawMessage
 
@@ -46,7 +46,7 @@ class Endings:
         if settled:
             tables.settle_intents(connection, settled)
         if released:
-            tables.release_held(connection, released)
+            held_messages.release_held(connection, released)
 
     def _delay(self, tries: int, ending: Ending) -> timedelta:
         """As the ladder says, and no sooner than the party asked for."""
@@ -59,9 +59,9 @@ class Endings:
             ending = replace(ending, kind="parked") if ending.kind == "later" else ending
         else:
             state, due_at = "later", at + self._delay(tries, ending)
-        tables.hold(
+        held_messages.hold(
             connection,
-            tables.HeldRow(
+            held_messages.HeldRow(
                 id=delivery.held_id or new_id(),
                 state=state,
                 queue=raw.queue,

@@ -9,7 +9,7 @@ import eventlet
 
 from shared.contracts.errors import TryLater
 from shared.database import Database
-from shared.delivery import tables
+from shared.delivery import held_messages, tables
 from shared.delivery.batch import Batches
 from shared.delivery.calls import Calls
 from shared.delivery.relay import Relay
@@ -61,7 +61,7 @@ class Sweep:
             intents = []
             if self._calls.has_room:
                 intents = tables.lease_intents(connection, at, at + batches.call_lease, MOST_SWEPT, self._calls.in_hand)
-            held = tables.lease_held(connection, at, at + batches.call_lease, MOST_SWEPT)
+            held = held_messages.lease_held(connection, at, at + batches.call_lease, MOST_SWEPT)
         if rows or intents or held:
             reach("taken_up_again")
         if intents:

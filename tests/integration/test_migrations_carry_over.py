@@ -27,7 +27,7 @@ from services.shipping.domain import State as ShipmentState
 from services.shipping.store import ShippingReads, ShippingStore
 from shared.contracts.values import Money, OrderKey
 from shared.database import Database
-from shared.delivery import tables
+from shared.delivery import held_messages, tables
 from shared.delivery.work import Delivery, Recorder
 from tests.integration.facts import rows
 
@@ -303,4 +303,4 @@ def test_events_that_wait_are_published_in_their_order_and_the_inbox_stands(
         then = tables.lease_outbox(connection, later, later + timedelta(minutes=1), 10, uuid.uuid4())
         assert [(row.id, row.subject, row.body) for row in then] == [(ids[2], f"{SHOP} D-1", "{}")]
         assert tables.claim(connection, [("orders", "1")], AT) == set()
-        assert tables.lock_held(connection, [ids[0]]) == {ids[0]}
+        assert held_messages.lock_held(connection, [ids[0]]) == {ids[0]}

@@ -13,7 +13,7 @@ import pytest
 from shared.cli.stuck import look_up
 from shared.contracts.events import PaymentCaptured
 from shared.contracts.values import OrderKey
-from shared.delivery import tables
+from shared.delivery import held_messages, tables
 from shared.delivery.obstacles import Obstacle, obstacles
 from shared.delivery.work import IntentRow, Recorder
 from tests.fix_servers import DatabaseUrl
@@ -60,10 +60,10 @@ def hold(
         "order_number": key.order_number if key else None,
         **more,
     }
-    row = tables.HeldRow(
+    row = held_messages.HeldRow(
         id=uuid4(), state=state, queue="q", faults=(), body=body, length=1, headers={}, tries=3, first_at=AT, last_at=AT, **told
     )
-    tables.hold(connection, row)
+    held_messages.hold(connection, row)
 
 
 def test_a_call_that_is_parked_or_not_settled(connection: psycopg.Connection[tuple[Any, ...]]) -> None:

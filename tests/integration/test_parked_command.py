@@ -16,8 +16,8 @@ from typer.testing import CliRunner, Result
 from shared.cli.main import app
 from shared.contracts.errors import Fault
 from shared.contracts.values import OrderKey
-from shared.delivery import tables
-from shared.delivery.tables import HeldRow
+from shared.delivery import held_messages, tables
+from shared.delivery.held_messages import HeldRow
 from shared.delivery.work import IntentRow
 from tests.fix_servers import DatabaseUrl
 from tests.integration.facts import rows
@@ -69,7 +69,7 @@ def message(order_number: str = "A-1", **more: Any) -> HeldRow:
 def hold(url: str, *held: HeldRow) -> None:
     with psycopg.connect(url) as connection:
         for row in held:
-            tables.hold(connection, row)
+            held_messages.hold(connection, row)
 
 
 def park_call(url: str, number: str = "A-1") -> uuid.UUID:

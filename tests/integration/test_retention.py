@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from shared.contracts.values import OrderKey
-from shared.delivery import retention, tables
+from shared.delivery import held_messages, retention, tables
+from shared.delivery.held_messages import HeldRow
 from shared.delivery.retention import Standing
-from shared.delivery.tables import HeldRow
 from shared.delivery.work import IntentRow, OutboxRow
 from tests.fix_servers import DatabaseUrl
 
@@ -57,9 +57,9 @@ def test_the_oldest_claims_go_first_so_many_at_a_time_and_never_one_of_what_is_h
     one, _ = two
     for number in range(10):
         tables.claim(one, [("orders", str(number))], AT + timedelta(days=number))
-    tables.hold(one, held("1"))
-    tables.hold(one, held("2", source="shipping"))  # another speaker's message of the same id protects nothing
-    tables.hold(one, held("3", due_at=AT))
+    held_messages.hold(one, held("1"))
+    held_messages.hold(one, held("2", source="shipping"))  # another speaker's message of the same id protects nothing
+    held_messages.hold(one, held("3", due_at=AT))
     before = AT + timedelta(days=8)
     assert retention.clear_inbox(one, before, 3) == 3
     assert inbox(one) == [("orders", number) for number in "1356789"]
@@ -113,19 +113,19 @@ def test_what_was_taken_up_too_often_without_an_ending_is_parked_and_an_ending_c
 ) -> None:
     one, other = two
     deadly = held("1", due_at=AT)
-    tables.hold(one, deadly)
+    held_messages.hold(one, deadly)
     for _ in range(tables.MOST_TAKES):
         assert retention.park_deadly(other, AT + timedelta(days=1)) == 0
-        assert [row.id for row in tables.lease_held(one, AT + timedelta(seconds=1), AT, 10)] == [deadly.id]
-    assert tables.lease_held(one, AT + timedelta(seconds=1), AT, 10) == []
+        assert [row.id for row in held_messages.lease_held(one, AT + timedelta(seconds=1), AT, 10)] == [deadly.id]
+    assert held_messages.lease_held(one, AT + timedelta(seconds=1), AT, 10) == []
     assert retention.park_deadly(other, AT) == 0  # its lease is not over
     assert retention.park_deadly(other, AT + timedelta(seconds=1)) == 1
     kept = one.execute("select state, reason, due_at, takes from held").fetchall()
     assert kept == [("parked", "delivery_limit_reached", None, 0)]
     ended = held("2", due_at=AT)
-    tables.hold(one, ended)
-    tables.lease_held(one, AT + timedelta(seconds=1), AT, 10)
-    tables.hold(one, ended)
+    held_messages.hold(one, ended)
+    held_messages.lease_held(one, AT + timedelta(seconds=1), AT, 10)
+    held_messages.hold(one, ended)
     assert one.execute("select takes from held where id = %s", (ended.id,)).fetchone() == (0,)
 
 
@@ -157,7 +157,7 @@ def test_what_stands_is_counted(two: tuple[Connection, Connection]) -> None:
     tables.write_outbox(one, [OutboxRow(uuid.uuid4(), "e", "t", "s", "{}")], now - timedelta(hours=2), now, uuid.uuid4())
     tables.write_outbox(one, [OutboxRow(uuid.uuid4(), "e", "t", "s", "{}")], now, now, uuid.uuid4())
     for row in (held("1"), held("2"), held("3", due_at=AT)):
-        tables.hold(one, row)
+        held_messages.hold(one, row)
     intents = [IntentRow(uuid.uuid4(), "capture_payment", key, str(number), {}) for number in range(5)]
     tables.write_intents(one, intents, AT, AT)
     for intent in intents[:2]:

@@ -13,8 +13,8 @@ import pytest
 
 from shared.contracts.errors import Fault
 from shared.contracts.values import OrderKey
-from shared.delivery import tables
-from shared.delivery.tables import HeldRow
+from shared.delivery import held_messages, tables
+from shared.delivery.held_messages import HeldRow
 from shared.delivery.work import IntentRow, OutboxRow
 from tests.fix_servers import DatabaseUrl
 from tests.integration.facts import wait_for
@@ -279,25 +279,25 @@ def test_of_two_who_settle_an_intent_the_second_finds_it_settled(two: tuple[Conn
 def test_a_held_message_comes_back_whole_when_due(two: tuple[Connection, Connection]) -> None:
     one, other = two
     row = _held()
-    tables.hold(one, row)
-    assert tables.lease_held(other, AT, LATER, 10) == []
-    assert tables.lease_held(other, SOON + timedelta(seconds=1), LATER, 10) == [replace(row, due_at=LATER)]
-    assert tables.lease_held(one, SOON + timedelta(seconds=1), LATER, 10) == []
+    held_messages.hold(one, row)
+    assert held_messages.lease_held(other, AT, LATER, 10) == []
+    assert held_messages.lease_held(other, SOON + timedelta(seconds=1), LATER, 10) == [replace(row, due_at=LATER)]
+    assert held_messages.lease_held(one, SOON + timedelta(seconds=1), LATER, 10) == []
 
 
 def test_a_held_message_is_rewritten_under_its_id_and_keeps_what_it_is(two: tuple[Connection, Connection]) -> None:
     one, other = two
     row = _held()
-    tables.hold(one, row)
-    tables.hold(one, replace(row, state="parked", reason="gave_up", tries=14, last_at=LATER, due_at=None, faults=()))
-    assert tables.lease_held(other, LATER, LATER, 10) == []
+    held_messages.hold(one, row)
+    held_messages.hold(one, replace(row, state="parked", reason="gave_up", tries=14, last_at=LATER, due_at=None, faults=()))
+    assert held_messages.lease_held(other, LATER, LATER, 10) == []
     kept = one.execute("select state, reason, tries, first_at, last_at, body, faults from held").fetchall()
     assert kept == [("parked", "gave_up", 14, AT, LATER, row.body, [])]
-    assert tables.lock_held(other, [row.id, uuid.uuid4()]) == {row.id}
-    tables.release_held(other, [row.id])
-    assert tables.lock_held(one, [row.id]) == set()
+    assert held_messages.lock_held(other, [row.id, uuid.uuid4()]) == {row.id}
+    held_messages.release_held(other, [row.id])
+    assert held_messages.lock_held(one, [row.id]) == set()
 
 
 def test_a_state_that_nobody_knows_cannot_be_held(two: tuple[Connection, Connection]) -> None:
     with pytest.raises(psycopg.errors.CheckViolation):
-        tables.hold(two[0], _held(state="lost"))
+        held_messages.hold(two[0], _held(state="lost"))

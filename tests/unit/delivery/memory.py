@@ -1,7 +1,8 @@
 """A database of dicts under the real batches and the services' real stores: transactions that commit, roll back or leave one in doubt.
 
 It knows the statements that a `shelf.Table` makes of itself, and the two that stores write out; any other is an error. `MemoryTables`
-stands for `shared.delivery.tables`, function by function. What the statements really do is tested on PostgreSQL, in tests/integration.
+stands for `shared.delivery.tables` and `shared.delivery.held_messages`, function by function. What the statements really do is tested on
+PostgreSQL, in tests/integration.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from services.orders.store import ANSWERS, ORDERS, OrdersStore
 from services.payments.store import PAYMENTS, REFERENCES, PaymentsStore
 from services.shipping.store import LABELS, LINES, RECIPIENTS, SHIPMENTS, ShippingStore
 from shared.database import Contended, DatabaseUnavailable
-from shared.delivery import batch, endings, tables
+from shared.delivery import batch, endings, held_messages
 from shared.delivery.shelf import Table
 from shared.delivery.work import IntentRow, OutboxRow, Store
 
@@ -123,13 +124,13 @@ def _read(kind: str, value: Any) -> Any:
     return json.loads(json.dumps(value)) if kind == "jsonb" else value
 
 
-# ── shared.delivery.tables ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── shared.delivery.tables, shared.delivery.held_messages ────────────────────────────────────────────────────────────────────
 
 
 class MemoryTables:
     """Inbox, outbox, intents and held; `connection` is the database itself."""
 
-    HeldRow = tables.HeldRow
+    HeldRow = held_messages.HeldRow
 
     @staticmethod
     def claim(connection: MemoryDatabase, claims: Iterable[tuple[str, str]], at: datetime) -> set[tuple[str, str]]:
@@ -175,7 +176,7 @@ class MemoryTables:
         connection.rows("parked intents")[identity] = code
 
     @staticmethod
-    def hold(connection: MemoryDatabase, row: tables.HeldRow) -> None:
+    def hold(connection: MemoryDatabase, row: held_messages.HeldRow) -> None:
         connection.rows("held")[row.id] = row
 
     @staticmethod
@@ -191,5 +192,11 @@ class MemoryTables:
 @contextmanager
 def tables_in_memory() -> Iterator[None]:
     """The batches write to databases of dicts meanwhile."""
-    with patch.object(batch, "tables", MemoryTables()), patch.object(endings, "tables", MemoryTables()):
+    tables = MemoryTables()
+    with (
+        patch.object(batch, "tables", tables),
+        patch.object(batch, "held_messages", tables),
+        patch.object(endings, "tables", tables),
+        patch.object(endings, "held_messages", tables),
+    ):
         yield

@@ -1,0 +1,121 @@
+"""All SQL of the table `held`: messages that wait to be tried again, and those that are parked.
+
+Every function works on the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from shared.contracts.errors import Fault
+from shared.database import type_of_connection
+from shared.delivery.tables import MOST_TAKES
+from shared.delivery.work import RawMessage
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRow:
+    """A message that waits (`later`) or is `parked`. `body` only where it validated with every part sealed."""
+
+    id: UUID
+    state: str
+    queue: str
+    source: str | None
+    event_id: str | None
+    type: str | None
+    reason: str
+    faults: tuple[Fault, ...]
+    body: str | None
+    length: int
+    headers: dict[str, Any]
+    tries: int
+    first_at: datetime
+    last_at: datetime
+    due_at: datetime | None
+    shop: str | None = None
+    order_number: str | None = None
+
+    def as_message(self) -> RawMessage:
+        """The message as it came, to be tried again."""
+        return RawMessage(
+            self.queue,
+            (self.body or "").encode(),
+            self.headers.get("exchange", ""),
+            self.headers.get("routing_key", ""),
+            "application/json",
+            received_at=self.first_at,
+        )
+
+
+_HELD_COLUMNS = """id, state, queue, source, event_id, type, reason, faults, body, length, headers, tries, first_at, last_at, due_at,
+    shop, order_number"""
+
+
+def hold(connection: type_of_connection, row: HeldRow) -> None:
+    """Write or rewrite a held message."""
+    connection.execute(
+        f"""
+        insert into held ({_HELD_COLUMNS})
+        values (%s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s::jsonb, %s, %s, %s, %s, %s, %s)
+        on conflict (id) do update set state = excluded.state, reason = excluded.reason, faults = excluded.faults,
+            tries = excluded.tries, takes = 0, last_at = excluded.last_at, due_at = excluded.due_at
+        """,  # noqa: S608 - the columns are ours
+        (
+            row.id,
+            row.state,
+            row.queue,
+            row.source,
+            row.event_id,
+            row.type,
+            row.reason,
+            orjson.dumps([fault.as_dict() for fault in row.faults]).decode(),
+            row.body,
+            row.length,
+            orjson.dumps(row.headers).decode(),
+            row.tries,
+            row.first_at,
+            row.last_at,
+            row.due_at,
+            row.shop,
+            row.order_number,
+        ),
+    )
+
+
+def lock_held(connection: type_of_connection, ids: Sequence[UUID]) -> set[UUID]:
+    """Lock these held messages and give those that still stand; what is not given back is done or discarded."""
+    rows = connection.execute("select id from held where id = any(%b::uuid[]) order by id for update", (list(ids),))
+    return {identity for (identity,) in rows}
+
+
+def release_held(connection: type_of_connection, ids: Sequence[UUID]) -> None:
+    """Forget held messages that are done."""
+    connection.execute("delete from held where id = any(%b::uuid[])", (list(ids),))
+
+
+def lease_held(connection: type_of_connection, at: datetime, leased_until: datetime, limit: int) -> list[HeldRow]:
+    """Lease messages whose time has come, but those that were taken up too often without an ending; safe beside other processes."""
+    rows = connection.execute(
+        f"""
+        update held set due_at = %s, takes = takes + 1
+        where id in (
+            select id from held where state = 'later' and due_at < %s and takes < %s order by due_at limit %s for update skip locked
+        )
+        returning {_HELD_COLUMNS}
+        """,  # noqa: S608 - the columns are ours
+        (leased_until, at, MOST_TAKES, limit),
+    )
+    return [_held_row(row) for row in rows]
+
+
+def _held_row(row: tuple[Any, ...]) -> HeldRow:
+    """The columns stand in the order of the fields."""
+    values = list(row)
+    values[7] = tuple(Fault(**fault) for fault in row[7])
+    return HeldRow(*values)
