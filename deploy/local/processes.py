@@ -67,13 +67,17 @@ def write_private(path: Path, text: str) -> None:
 
 
 def identity_of(pid: int) -> str | None:
-    """What tells this process from a later one of the same number (start time and boot); None if it is gone or a zombie."""
+    """What tells this process from a later one of the same number (start time and boot); None if it is gone or a zombie.
+
+    Its first thread may be over, and called a zombie, a moment before the others: till the last of them ends, the ports are taken.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
     fields = stat.rpartition(")")[2].split()
-    if fields[0] in "ZX":
+    state, threads = fields[0], int(fields[17])
+    if state == "X" or (state == "Z" and threads == 1):
         return None
     return f"{fields[19]} {Path('/proc/sys/kernel/random/boot_id').read_text().strip()}"
 
@@ -181,11 +185,12 @@ class Program:
             family = [psutil.Process(pid)]
             with suppress(psutil.NoSuchProcess):
                 family += family[0].children(recursive=True)
+            workers = {member.pid: identity for member in family[1:] if (identity := identity_of(member.pid))}
             for member in family:
                 with suppress(psutil.NoSuchProcess):
                     member.kill()  # psutil checks that the number was not given out again
             wait_until(lambda: self.pid is None, 10)
-            wait_until(lambda: all(_is_over(member) for member in family[1:]), 10)
+            wait_until(lambda: all(identity_of(worker) != identity for worker, identity in workers.items()), 10)
         self._forget()
 
     def wait_ready(self, ready: Callable[[], bool], timeout_seconds: float) -> None:
@@ -206,14 +211,6 @@ class Program:
     def _forget(self) -> None:
         self._pid_file.unlink(missing_ok=True)
         self._identity_file.unlink(missing_ok=True)
-
-
-def _is_over(process: psutil.Process) -> bool:
-    """Whether it is gone, or only waits for the system to note its end."""
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def _front(command: Sequence[str]) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import kombu
+import psutil
 import psycopg
 import pytest
 import yoyo
@@ -17,7 +18,7 @@ import yoyo
 from deploy.local import databases, unprivileged
 from deploy.local.broker import PrivateBroker
 from deploy.local.postgres import PrivateCluster
-from deploy.local.processes import Program, identity_of, port_is_free, wait_until
+from deploy.local.processes import Program, free_ports, identity_of, port_is_free, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 DEEP = Path(*["a folder with a very long name indeed"] * 4)
@@ -175,6 +176,26 @@ def test_a_vhost_of_each_tests_own_holds_the_topology(vhost_uri: str) -> None:
 
     with kombu.Connection(vhost_uri) as connection:
         connection.default_channel.exchange_declare(topology.marker(), "fanout", passive=True)
+
+
+def test_a_program_whose_first_thread_is_over_still_runs_and_kill_waits_for_its_port(tmp_path: Path) -> None:
+    """So a server of many threads looks for a moment after SIGKILL, and its successor found the port taken."""
+    (port,) = free_ports(1)
+    code = (
+        "import ctypes, socket, sys, threading\nserver = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+        "threading.Thread(target=server.accept).start()\nctypes.CDLL(None).pthread_exit(None)\n"
+    )
+    program = Program(tmp_path, "headless")
+    try:
+        pid = program.start([sys.executable, "-c", code, str(port)], dict(os.environ), dies_with_parent=signal.SIGKILL)
+        assert wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, 20), program.log_tail()
+        assert not port_is_free(port)
+        assert program.pid == pid
+        program.kill()
+        assert program.pid is None
+        assert port_is_free(port)
+    finally:
+        program.kill()
 
 
 def test_what_a_killed_run_started_ends_with_it(tmp_path: Path) -> None:
