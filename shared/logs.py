@@ -14,32 +14,10 @@ from datetime import UTC, datetime
 
 import orjson
 
-FIELDS = [
-    "type",
-    "id",
-    "order_number",
-    "ending",
-    "code",
-    "tries",
-    "batch",
-    "milliseconds",
-    "traceparent",
-    "error",
-    "place",
-    "method",
-    "kind",
-    "types",
-    "names",
-    "door",
-    "status",
-    "queue",
-    "rows",
-    "service",
-    "key_id",
-    "expires_at",
-    "address",
-]
-"""The fields that a log line may carry: ids, codes, counts and names of our own."""
+from shared.policy import load
+
+FIELDS = load().observed.log_fields
+"""The fields that a log line may carry: ids, codes, counts and names of our own. The policy lists them."""
 
 
 class JsonLines(logging.Formatter):

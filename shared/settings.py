@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.contracts.errors import BrownPaperError
 from shared.delivery.ladder import DEFAULT_RUNGS_SECONDS, Ladder
-from shared.setting_kinds import WANTED, AmqpUri, ListeningAddress, LogLevel, PostgresUrl, ReadableFile
+from shared.setting_kinds import WANTED, AmqpUri, ListeningAddress, LogLevel, PartyUrl, PostgresUrl, ReadableFile, Text
 
 
 class SettingsInvalid(BrownPaperError):
@@ -82,8 +82,37 @@ class DeliverySettings(Settings):
         return value
 
 
+_OF_VAULT = ("keyring_vault_url", "keyring_vault_key", "keyring_vault_token_file")
+
+
 class KeyringSettings(Settings):
     """Where a service that opens parts keeps its keys."""
 
     keyring_database_url: PostgresUrl
-    keyring_master_key_file: ReadableFile
+    master_rotation_days: float = Field(default=7, ge=0)
+    """After how many days no master key is left under which a part key was ever wrapped that is destroyed today."""
+    keyring_backup_days: float = Field(default=7, ge=0)
+    """For how many days a backup of the keyring is kept."""
+    keyring_master: Literal["file", "vault"] = "file"
+    """Where the master keys are: in a file, or in the transit engine of a Vault."""
+    keyring_master_key_file: ReadableFile | None = None
+    keyring_vault_url: PartyUrl | None = None
+    keyring_vault_mount: Text = "transit"
+    keyring_vault_key: Text | None = None
+    keyring_vault_token_file: ReadableFile | None = None
+    keyring_vault_ca_file: ReadableFile | None = None
+    intake_key_grace_days: float = Field(default=5, ge=0)
+    """How long after its expiry an intake key is destroyed: what was sealed at the last moment may still lie in a queue."""
+
+    retention_seconds: float = Field(default=600, gt=0)
+    """How often a service looks for what has its time: keys that are too old, parts that must go."""
+    erasure_journal: Text | None = None
+    """The file, outside of every backup, that says who was erased: applied when the service starts."""
+
+    @model_validator(mode="after")
+    def _master_is_whole(self) -> Self:
+        wanted = ("keyring_master_key_file",) if self.keyring_master == "file" else _OF_VAULT
+        missing = ", ".join(name.upper() for name in wanted if getattr(self, name) is None)
+        if missing:
+            raise PydanticCustomError(WANTED, f"KEYRING_MASTER={self.keyring_master} wants {missing}")
+        return self

@@ -32,12 +32,14 @@ from shared.contracts.events import (
     ShipmentDispatched,
 )
 from shared.contracts.storefront import StorefrontEvent
-from shared.contracts.values import Money, OrderKey
+from shared.contracts.values import KeptPart, Money, OrderKey
+from shared.custody.envelopes import Envelope
 from tests.unit.contracts.storefront_samples import SOURCE, read, sealed_order
 
 AT = datetime(2026, 3, 6, 9, 0, tzinfo=UTC)
 LATER = datetime(2026, 3, 6, 10, 30, tzinfo=UTC)
 KEY = OrderKey(SOURCE, "SH-1")
+POLICY_VERSION = "2013-08-19"
 CARRIER, TRACKING_NUMBER, TRACKING_URL = "ups", "1Z999AA10123456784", "https://carrier.example/1Z999AA10123456784"
 
 
@@ -47,6 +49,16 @@ def named(key: OrderKey = KEY) -> dict[str, str]:
 
 def a_box(service: str) -> SealedBox:
     return SealedBox(sealed_for=service, key_id=f"{service}-2026-10", box=base64.b64encode(b"\xfb" * 90).decode())
+
+
+def an_envelope(form: str = "part", box: bytes = b"\xfb" * 92) -> dict[str, Any]:
+    """A part at rest, as a store keeps it. Nobody has its key."""
+    return Envelope(box, POLICY_VERSION, form).as_json()
+
+
+def taken_in(*codes: str) -> KeptPart:
+    """What was taken in of a part: an envelope, or the codes that say why it cannot be used."""
+    return KeptPart(None, codes) if codes else KeptPart(an_envelope())
 
 
 # ── aggregates ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -59,7 +71,7 @@ def an_order(key: OrderKey = KEY, **changes: Any) -> Order:
             "key": key,
             "event_id": "e-1",
             "customer_id": "c-1",
-            "policy_version": "2025-11-01",
+            "policy_version": POLICY_VERSION,
             "data_digest": "0" * 64,
             "placed_at": AT,
             "at": AT,
@@ -83,7 +95,7 @@ _PAYMENT: dict[str, Any] = {
     "provider": "2checkout",
     "reference": "tok_1",
     "money": Money(10399, "EUR"),
-    "billing": a_box("payments").model_dump(),
+    "billing": an_envelope(),
     "at": AT,
 }
 
@@ -104,7 +116,7 @@ def a_shipment(key: OrderKey = KEY, **entrusted: Any) -> Shipment:
             "placed_at": AT,
             "shipping_service": "ground",
             "lines": ({"line": 1, "sku": "RNG", "title": "Ring", "department": "Rings", "quantity": 1},),
-            "recipient": a_box("shipping").model_dump(),
+            "recipient": an_envelope(),
             "at": AT,
             **entrusted,
         }
@@ -140,15 +152,13 @@ def a_package(**changes: Any) -> Package:
 
 
 def a_label(**changes: Any) -> BoughtLabel:
-    return replace(BoughtLabel("se-1", CARRIER, TRACKING_NUMBER, TRACKING_URL, "shipping-2026-10", b"sealed"), **changes)
+    return replace(BoughtLabel("se-1", CARRIER, TRACKING_NUMBER, TRACKING_URL, an_envelope("label")), **changes)
 
 
 def a_correspondence(key: OrderKey = KEY, **entrusted: Any) -> Correspondence:
     """A correspondence whose contact is known, with nothing owed."""
     correspondence = Correspondence(key=key)
-    correspondence.entrust(
-        **{"customer_id": "c-1", "order": {"currency": "EUR"}, "contact": a_box("notifications").model_dump(), **entrusted}
-    )
+    correspondence.entrust(**{"customer_id": "c-1", "order": {"currency": "EUR"}, "contact": an_envelope(), **entrusted})
     return correspondence
 
 
@@ -164,20 +174,40 @@ def order_placed(order_number: str = KEY.order_number, event_id: str = "e-1", **
 
 def recipient_entrusted(key: OrderKey = KEY, **changes: Any) -> RecipientEntrusted:
     lines = [OrderLine(line=1, sku="RNG", title="Ring", department="Rings", quantity=1)]
-    told = {"customer_id": "c-1", "placed_at": AT, "shipping_service": "ground", "lines": lines, "recipient": a_box("shipping")}
+    told = {
+        "customer_id": "c-1",
+        "policy_version": POLICY_VERSION,
+        "placed_at": AT,
+        "shipping_service": "ground",
+        "lines": lines,
+        "recipient": a_box("shipping"),
+    }
     return RecipientEntrusted(**{**named(key), **told, **changes})
 
 
 def contact_entrusted(key: OrderKey = KEY, **changes: Any) -> ContactEntrusted:
     amounts = {"currency": "EUR", "discount": "5.00", "shipping_price": "4.90", "tax": "15.54", "total": "79.44"}
     lines = [PricedLine(line=1, title="Ring", quantity=1, unit_price="64.00")]
-    told = {"customer_id": "c-1", "placed_at": AT, "lines": lines, "contact": a_box("notifications")}
+    told = {
+        "customer_id": "c-1",
+        "policy_version": POLICY_VERSION,
+        "placed_at": AT,
+        "lines": lines,
+        "contact": a_box("notifications"),
+    }
     return ContactEntrusted(**{**named(key), **amounts, **told, **changes})
 
 
 def billing_entrusted(key: OrderKey = KEY, **changes: Any) -> BillingEntrusted:
     payment = PaymentReference(provider="2checkout", reference="tok_1")
-    told = {"customer_id": "c-1", "placed_at": AT, "currency": "EUR", "total": "103.99", "payment": payment}
+    told = {
+        "customer_id": "c-1",
+        "policy_version": POLICY_VERSION,
+        "placed_at": AT,
+        "currency": "EUR",
+        "total": "103.99",
+        "payment": payment,
+    }
     return BillingEntrusted(**{**named(key), **told, "billing": a_box("payments"), **changes})
 
 

@@ -111,6 +111,9 @@ class FakeOrders(FakeStore):
         answered: Answered | None = self._get(("answer", source, event_id))
         return answered
 
+    def is_anybody_gone(self) -> bool:
+        return False
+
     def save_answer(self, answered: Answered) -> None:
         self._save(
             ("answer", answered.source, answered.event_id), answered, OrderKey(answered.source, answered.order_number or "")
@@ -136,7 +139,7 @@ class FakeShipments(FakeStore):
         super().__init__("shipping")
 
     @property
-    def labels(self) -> dict[str, tuple[str, bytes]]:
+    def labels(self) -> dict[str, dict[str, Any]]:
         return {name: label for name, label in self._kept.items() if isinstance(name, str)}
 
     def shipment(self, key: OrderKey = KEY) -> Shipment:
@@ -156,9 +159,9 @@ class FakeShipments(FakeStore):
         self.recorder.remember(shipment, shipment.key)
         self._kept[shipment.key] = self._save_entrusted(shipment)
 
-    def keep_label(self, shipment: Shipment, key_id: str, box: bytes) -> None:
+    def keep_label(self, shipment: Shipment, paper: dict[str, Any]) -> None:
         assert shipment.parcel not in self._kept, "a parcel's label would stand twice, and the database would refuse it"
-        self._kept[shipment.parcel] = (key_id, box)
+        self._kept[shipment.parcel] = paper
 
 
 class FakeCorrespondences(FakeStore):

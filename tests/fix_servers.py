@@ -115,9 +115,9 @@ def vhost_uri(broker: PrivateBroker, _virtual_hosts: Iterator[str]) -> str:
 class _Copies:
     """Migrated template databases of one cluster, made when first asked for, and their copies."""
 
-    def __init__(self, cluster: PrivateCluster, folders: Callable[[str], tuple[Path, ...]]) -> None:
+    def __init__(self, cluster: PrivateCluster, bring: Callable[[str, str, str], object]) -> None:
         self._cluster = cluster
-        self._folders = folders
+        self._bring = bring
         self._passwords: dict[str, str] = {}
         self._numbers = itertools.count(1)
 
@@ -126,7 +126,7 @@ class _Copies:
         admin_url = self._cluster.admin_url
         if service not in self._passwords:
             password = secrets.token_urlsafe(16)
-            databases.migrate(databases.ensure(admin_url, service, password), self._folders(service))
+            self._bring(admin_url, service, password)
             self._passwords[service] = password
         name = f"{service}_{next(self._numbers)}"
         databases.copy(admin_url, service, name)
@@ -147,12 +147,15 @@ class _Copies:
 
 @pytest.fixture(scope="session")
 def _data_copies(data_cluster: PrivateCluster) -> _Copies:
-    return _Copies(data_cluster, databases.service_folders)
+    def bring(admin_url: str, service: str, password: str) -> None:
+        databases.migrate(databases.ensure(admin_url, service, password), databases.service_folders(service))
+
+    return _Copies(data_cluster, bring)
 
 
 @pytest.fixture(scope="session")
 def _keyring_copies(keyring_cluster: PrivateCluster) -> _Copies:
-    return _Copies(keyring_cluster, lambda _service: databases.keyring_folders())
+    return _Copies(keyring_cluster, databases.bring_keyring)
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ class PrivateBroker:
 
     Ports and the administrator's password are chosen once per folder; `start` after `stop`, `kill` or a crash comes back on the
     same data, and on the same port unless somebody else took it meanwhile. Users and permissions beyond the administrator's come
-    from `extra_definitions` and are imported at every start.
+    from `extra_definitions` and are imported at every start. With a `management_port` its HTTP API listens there, on loopback.
     """
 
     def __init__(
@@ -101,10 +101,12 @@ class PrivateBroker:
         extra_definitions: definitions.Definitions | None = None,
         dies_with_parent: bool = False,
         membership: Membership | None = None,
+        management_port: int | None = None,
     ) -> None:
         self.folder = folder.resolve()
         self.node = membership.node if membership else _NODE
         self._membership = membership
+        self._management_port = management_port
         self._virtual_hosts = virtual_hosts
         self._extra_definitions = extra_definitions or {}
         self._dies_with_parent = dies_with_parent
@@ -127,6 +129,10 @@ class PrivateBroker:
     def admin_uri(self, virtual_host: str | None = None) -> str:
         """The administrator's AMQP URI of a virtual host (the first if none is named), with the password in it: a secret."""
         return self.uri(definitions.ADMIN, self._password, virtual_host)
+
+    def api_url(self) -> str:
+        """The administrator's address of the HTTP API, where there is one: a secret."""
+        return f"http://{definitions.ADMIN}:{quote(self._password, safe='')}@127.0.0.1:{self._management_port}"
 
     def uri(self, user: str, password: str, virtual_host: str | None = None) -> str:
         """A user's AMQP URI: a secret."""
@@ -234,11 +240,14 @@ class PrivateBroker:
             configuration += f"load_definitions = {definitions_file}\n"
         if self._membership:
             configuration += self._membership.configuration
+        port = self._management_port
+        management = f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {port}\n" if port else ""
+        configuration += management
         texts = {
             definitions_file: json.dumps(document),
             place.folder / "rabbitmq.conf": configuration,
             place.folder / "advanced.config": "[].\n",
-            place.folder / "enabled_plugins": "[].\n",
+            place.folder / "enabled_plugins": "[rabbitmq_management].\n" if management else "[].\n",
         }
         for path, text in texts.items():
             write_private(path, text)

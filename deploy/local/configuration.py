@@ -10,6 +10,7 @@ from pathlib import Path
 
 from deploy.local.processes import free_ports, port_is_free, write_private
 from deploy.local.secrets_file import SecretsFile
+from shared.policy import load
 
 SERVICES = ("orders", "payments", "shipping", "notifications")
 
@@ -17,7 +18,7 @@ SERVICES = ("orders", "payments", "shipping", "notifications")
 DEFAULTS: Mapping[str, str] = {
     "LOG_LEVEL": "INFO",
     "STOREFRONT_SOURCES": "https://www.astrojewelry.com",
-    "POLICY_VERSIONS": "2013-08-19",
+    "POLICY_VERSIONS": load().version,
     "SHIPPING_SERVICES": "ground=ups_ground,two_day=ups_2nd_day_air,overnight=ups_next_day_air,international=ups_worldwide_saver",
     "ACCEPT_CLEAR_PARTS_OVER_AMQP": "true",
     "PAYPAL_CLIENT_ID": "sandbox-client",
@@ -72,6 +73,12 @@ _TUNING = (
         "INBOX_HORIZON_SECONDS",
         "JANITOR_SECONDS",
     ),
+    *("ERASURE_WAITS_DAYS", "TELL_AGAIN_SECONDS", "EXPORT_DAYS", "MASTER_ROTATION_DAYS", "KEYRING_BACKUP_DAYS"),
+    *("RETENTION_SECONDS", "INTAKE_KEY_GRACE_DAYS"),
+)
+_VAULT = (
+    *("KEYRING_MASTER", "KEYRING_VAULT_URL", "KEYRING_VAULT_MOUNT", "KEYRING_VAULT_KEY"),
+    *("KEYRING_VAULT_TOKEN_FILE", "KEYRING_VAULT_CA_FILE"),
 )
 
 
@@ -142,6 +149,8 @@ class Configuration:
         """The whole environment of a service: `own` (its broker, databases, address), what it is told, and nothing else."""
         environment = {name: self._environ[name] for name in ("PATH", "LANG", "TZ", *_TUNING) if name in self._environ}
         environment |= {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "LOG_LEVEL": self["LOG_LEVEL"], **own}
+        if service == "orders":
+            environment["PERSONS_KEY_FILE"] = str(self.persons_key_file())
         return environment | {name: self[name] for name in _TOLD[service]}
 
     def of_sandbox(self, sandbox: Sandbox) -> dict[str, str]:
@@ -149,12 +158,37 @@ class Configuration:
         environment = {"PATH": self._environ.get("PATH", ""), "PYTHONUNBUFFERED": "1"}
         return environment | {name: self[name] for name in sandbox.told}
 
+    def erasure_journal(self, service: str) -> Path:
+        """The file that says whom this service has erased: beside the databases' folders and in none of their backups."""
+        folder = (
+            Path(self._environ["ERASURE_JOURNALS"]).resolve() if self.given("ERASURE_JOURNALS") else self._folder / "erasures"
+        )
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder / f"{service}.journal"
+
+    def keyring_environment(self, service: str) -> dict[str, str]:
+        """Where a service with a keyring finds its master key and its erasure journal."""
+        if self._environ.get("KEYRING_MASTER") == "vault":
+            master = {name: self._environ[name] for name in _VAULT if name in self._environ}
+        else:
+            master = {"KEYRING_MASTER_KEY_FILE": str(self.master_key_file(service))}
+        return {**master, "ERASURE_JOURNAL": str(self.erasure_journal(service))}
+
     def master_key_file(self, service: str) -> Path:
         """The file with a service's master key, 32 random bytes in base64, made when missing. Each service has its own."""
         if self.given("KEYRING_MASTER_KEY_FILE"):
             return Path(self["KEYRING_MASTER_KEY_FILE"]).resolve()
-        path = self._folder / "keys" / f"{service}.master-key"
+        return self._key_file(f"{service}.master-key")
+
+    def persons_key_file(self) -> Path:
+        """The file with the secret by which orders remembers persons who are gone, made when missing."""
+        if self.given("PERSONS_KEY_FILE"):
+            return Path(self["PERSONS_KEY_FILE"]).resolve()
+        return self._key_file("orders.persons-key")
+
+    def _key_file(self, name: str) -> Path:
+        path = self._folder / "keys" / name
         if not path.exists():
-            path.parent.mkdir(mode=0o700, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_private(path, base64.b64encode(secrets.token_bytes(32)).decode())
         return path

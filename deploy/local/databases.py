@@ -1,6 +1,7 @@
 """Each service's databases: a role and a database of its own, and their tables brought up to date.
 
-Two clusters stand apart: the data, and the keys that make its sealed parts readable. Orders opens no part and has no keyring.
+Two clusters stand apart: the data, and the keys that make its sealed parts readable. Which services have one in each
+is the policy's to say: orders opens no part and has no keyring.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ import psycopg
 import yoyo  # type: ignore[import-untyped]
 from psycopg import sql
 
+from shared.policy import load
+from shared.policy.compile_databases import record_role, services_of
+
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES = ("orders", "payments", "shipping", "notifications")
-KEYRING_SERVICES = ("payments", "shipping", "notifications")
+SERVICES = services_of(load(), "data")
+KEYRING_SERVICES = services_of(load(), "keyring")
 
 _MIGRATION_LOCK = 0x62726F776E70  # "brownp": one migration at a time per database
 
@@ -69,6 +73,49 @@ def ensure(admin_url: str, database: str, password: str) -> str:
             )
         connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database)))
     return database_url(admin_url, database, role, password)
+
+
+def bring_keyring(admin_url: str, database: str, password: str) -> str:
+    """Make a keyring's database with its role, bring its tables up to date, and give the role's URL. Safe to repeat; raises psycopg.Error.
+
+    The record of openings belongs to another role, which nobody is and nobody can log in as: the service's own may add and read.
+    """
+    url = ensure(admin_url, database, password)
+    migrate(url, keyring_folders())
+    guard_record(admin_url, database)
+    return url
+
+
+def guard_record(admin_url: str, database: str, role: str = "") -> None:
+    """Give the record of openings away from the service's role (the database's name, unless told). Safe to repeat. Raises psycopg.Error."""
+    service = role or database
+    keeper = record_role(service)
+    names = {"service": sql.Identifier(service), "keeper": sql.Identifier(keeper)}
+    with psycopg.connect(_on(admin_url, database), autocommit=True) as connection:
+        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [keeper]).fetchone():
+            connection.execute(sql.SQL("CREATE ROLE {keeper} NOLOGIN").format(**names))
+        superuser = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+        if superuser != (True,):
+            connection.execute(sql.SQL("GRANT {service}, {keeper} TO CURRENT_USER").format(**names))
+        with connection.transaction():
+            for statement in _GUARD:
+                connection.execute(sql.SQL(statement).format(**names))
+
+
+# Whoever owns a schema may drop what is in it: so the schema is given away too, and the service's role may only make tables of its own there.
+_GUARD = (
+    "ALTER SCHEMA public OWNER TO {keeper}",
+    "GRANT CREATE, USAGE ON SCHEMA public TO {service}",
+    "GRANT USAGE ON SCHEMA public TO PUBLIC",
+    "ALTER TABLE openings OWNER TO {keeper}",
+    "ALTER FUNCTION openings_stand() OWNER TO {keeper}",
+    "REVOKE ALL ON openings FROM {service}",
+    "GRANT INSERT, SELECT ON openings TO {service}",
+)
+
+
+def _on(admin_url: str, database: str) -> str:
+    return urlsplit(admin_url)._replace(path=f"/{quote(database, safe='')}").geturl()
 
 
 def copy(admin_url: str, template: str, database: str) -> None:

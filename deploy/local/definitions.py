@@ -1,7 +1,7 @@
 """RabbitMQ definitions: virtual hosts, users and what each may do, as the JSON that a broker imports.
 
-Who may do what is not decided here but in `shared.delivery.topology`; exchanges, queues and bindings are declared over AMQP by
-`topology.declare`, so that every kind of broker gets them in the same way.
+Who may do what is not decided here but compiled from the policy (`shared.policy.compile_broker`); exchanges, queues and bindings
+are declared over AMQP by `topology.declare`, so that every kind of broker gets them in the same way.
 """
 
 from __future__ import annotations
@@ -10,12 +10,16 @@ import base64
 import hashlib
 import secrets
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
+
+from shared.policy import load
+from shared.policy.compile_broker import compile_broker
 
 Definitions = dict[str, Any]
 
 ADMIN = "brownpaper-admin"
-USERS = ("orders", "payments", "shipping", "notifications", "storefront")
+USERS = tuple(load().broker.users)
 _EVERYTHING = {"configure": ".*", "write": ".*", "read": ".*"}
 
 
@@ -37,22 +41,19 @@ def administration(admin_password: str, virtual_hosts: Iterable[str]) -> Definit
 
 
 def services(passwords: Mapping[str, str], virtual_host: str) -> Definitions:
-    """The users of `USERS` with the least each needs in one virtual host. `passwords` holds one for each of them."""
+    """The users of `USERS` with what the policy lets each do in one virtual host. `passwords` holds one for each of them.
+
+    Raises `WiringRefused` where topology and policy disagree.
+    """
     # Imported here: the private broker of a test needs no topology.
     from shared.delivery import topology  # noqa: PLC0415
 
-    permissions = []
-    topic_permissions = []
-    for user in USERS:
-        allowed = topology.permissions(user)
-        permissions.append(
-            {"user": user, "vhost": virtual_host, "configure": allowed.configure, "write": allowed.write, "read": allowed.read}
-        )
-        # A user without a topic row for an exchange may publish any routing key to it: the topology names every pair.
-        topic_permissions += [
-            {"user": user, "vhost": virtual_host, "exchange": exchange, "write": write, "read": read}
-            for exchange, write, read in topology.topic_rows(user)
-        ]
+    rules = compile_broker(load(), topology.wiring())
+    permissions = [{"user": user, "vhost": virtual_host, **asdict(may)} for user, may in rules.permissions.items()]
+    topic_permissions = [
+        {"user": user, "vhost": virtual_host, "exchange": exchange, "write": write, "read": read}
+        for (user, exchange), (write, read) in rules.topics.items()
+    ]
     return {
         "users": [_user(user, passwords[user]) for user in USERS],
         "permissions": permissions,

@@ -16,13 +16,14 @@ import psycopg
 
 from deploy.local import unprivileged
 from deploy.local.processes import Program, StartError, free_ports, port_is_free, write_private
+from shared.policy import load
 
 ADMIN = "postgres"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
 
-# Durability (fsync, synchronous_commit, full_page_writes) stays as PostgreSQL delivers it. The log must never hold a value:
-# neither a statement nor its parameters nor the DETAIL of an error, which names the offending row.
+# Durability (fsync, synchronous_commit, full_page_writes) stays as PostgreSQL delivers it. The log must never hold a value, neither a
+# statement nor its parameters nor the DETAIL of an error, which names the offending row: those settings are the policy's.
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",  # a socket's path ends at 107 bytes, and a clone may lie deeper
@@ -32,12 +33,7 @@ SETTINGS: Mapping[str, str] = {
     "jit": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",
-    "log_statement": "none",
-    "log_min_error_statement": "panic",
-    "log_min_duration_statement": "-1",
-    "log_parameter_max_length": "0",
-    "log_parameter_max_length_on_error": "0",
-    "log_error_verbosity": "terse",
+    **load().databases.settings,
     "logging_collector": "off",
     "cluster_name": "brownpaper",
 }

@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import amqp.exceptions
@@ -187,10 +188,16 @@ def processes(private_servers: Mapping[str, PrivateServer]) -> Iterator[tuple[st
 
 def apply_definitions(api_url: str, document: definitions.Definitions) -> None:
     """Import definitions over the management HTTP API (`http://user:password@host:15672`). Safe to repeat; raises StartError."""
+    ask_api(api_url, "definitions", document)
+
+
+def ask_api(api_url: str, what: str, content: object = None, *, method: str | None = None) -> Any:
+    """What the management HTTP API (`http://user:password@host:15672`) answers; with `content` it is told instead. Raises StartError."""
     parts = urlsplit(api_url)
     request = urllib.request.Request(  # noqa: S310 - the address is the operator's own
-        urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], path=parts.path.rstrip("/") + "/api/definitions")),
-        data=json.dumps(document).encode(),
+        urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], path=f"{parts.path.rstrip('/')}/api/{what}")),
+        data=None if content is None else json.dumps(content).encode(),
+        method=method,
         headers={
             "Content-Type": "application/json",
             "Authorization": "Basic "
@@ -198,12 +205,14 @@ def apply_definitions(api_url: str, document: definitions.Definitions) -> None:
         },
     )
     try:
-        urllib.request.urlopen(request, timeout=_API_TIMEOUT_SECONDS).close()  # noqa: S310 - as above
+        with urllib.request.urlopen(request, timeout=_API_TIMEOUT_SECONDS) as answer:  # noqa: S310 - as above
+            body = answer.read()
     except urllib.error.HTTPError as error:
         error.close()
-        raise StartError(f"the broker's management API refused the definitions with status {error.code}") from None
+        raise StartError(f"the broker's management API refused {what.partition('/')[0]} with status {error.code}") from None
     except OSError:
         raise StartError("the broker's management API does not answer") from None
+    return json.loads(body) if body else None
 
 
 def _use_given_broker(

@@ -36,8 +36,7 @@ def main() -> None:
         url = databases.ensure(os.environ[GIVEN_DATA], service, passwords[service])
         databases.migrate(url, databases.service_folders(service))
     for service in databases.KEYRING_SERVICES:
-        url = databases.ensure(os.environ[GIVEN_KEYRING], f"{service}_keyring", passwords[service])
-        databases.migrate(url, databases.keyring_folders())
+        databases.bring_keyring(os.environ[GIVEN_KEYRING], f"{service}_keyring", passwords[service])
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
@@ -20,6 +20,9 @@ from urllib.parse import urlsplit
 import amqp.exceptions
 
 from deploy.local import databases, servers
+from deploy.local.backups import Target
+from deploy.local.broker import PrivateBroker
+from deploy.local.broker_cluster import BrokerCluster
 from deploy.local.configuration import SANDBOXES, SERVICES, Configuration, Sandbox
 from deploy.local.containers import ComposeServers
 from deploy.local.definitions import USERS
@@ -135,6 +138,49 @@ class Stack:
         """End a service as a power cut would. Safe to repeat."""
         self._program(service).kill()
 
+    @contextmanager
+    def stopped_databases(self) -> Iterator[list[Target]]:
+        """Every database of this stack while no service runs; servers of our own are started for it and ended again.
+
+        Raises StartError where a service runs, or where a server does not come up.
+        """
+        with self._one_at_a_time(), ExitStack() as ends:
+            if running := [service for service in SERVICES if self._program(service).pid]:
+                raise StartError(f"The stack is at work ({', '.join(running)}): `make down` ends it.")
+            yield self._targets(*self._database_servers(ends))
+
+    def _database_servers(self, ends: ExitStack) -> tuple[str, str]:
+        """The administrators' addresses of the data's server and of the keyrings'."""
+        given = self._environ.get(servers.GIVEN_DATA)
+        if given:
+            return given, self._environ.get(servers.GIVEN_KEYRING) or given
+        if (self.folder / "compose.env").exists():
+            compose = ComposeServers(self.folder)
+            compose.start(["data", "keyring"])
+            ends.callback(compose.stop)
+            return compose.database_url("data"), compose.database_url("keyring")
+        private = servers.private(self.folder)
+        running = {name.partition("-")[0] for name, pid, _ in servers.processes(private) if pid is not None}
+        urls = []
+        for name in ("data", "keyring"):
+            server = private[name]
+            assert not isinstance(server, PrivateBroker | BrokerCluster)  # noqa: S101 - these two are databases
+            server.start()
+            if name not in running:
+                ends.callback(server.stop)
+            databases.seclude(server.admin_url)
+            urls.append(server.admin_url)
+        return urls[0], urls[1]
+
+    def _targets(self, data_url: str, keyring_url: str) -> list[Target]:
+        configuration = Configuration(self.folder, self._environ)
+        data = [Target(it, "data", data_url, self._database(it), configuration.password(f"database {it}")) for it in SERVICES]
+        keyrings = [
+            Target(it, "keyring", keyring_url, self._database(f"{it}_keyring"), configuration.password(f"keyring {it}"))
+            for it in databases.KEYRING_SERVICES
+        ]
+        return data + keyrings
+
     def status(self) -> list[tuple[str, int | None, str]]:
         """(name, process id or None, address) of everything that could run in this folder."""
         rows = list(servers.processes(servers.private(self.folder)))
@@ -210,9 +256,9 @@ class Stack:
         for service in SERVICES:
             own = {"AMQP_URI": found.broker_uri(service, passwords), "HTTP_ADDRESS": addresses[service], **urls[service]}
             if service in databases.KEYRING_SERVICES:
-                own["KEYRING_MASTER_KEY_FILE"] = str(configuration.master_key_file(service))
+                own |= configuration.keyring_environment(service)
             environments[service] = configuration.of_service(service, own)
-            for name in ("AMQP_URI", "DATABASE_URL", "KEYRING_DATABASE_URL"):
+            for name in ("AMQP_URI", "DATABASE_URL", "KEYRING_DATABASE_URL", "KEYRING_MASTER_KEY_FILE", "ERASURE_JOURNAL"):
                 if name in own:
                     env[f"{service.upper()}_{name}"] = own[name]
         env |= {
@@ -231,9 +277,8 @@ class Stack:
             urls[service] = {"DATABASE_URL": url}
         for service in databases.KEYRING_SERVICES:
             name = self._database(f"{service}_keyring")
-            url = databases.ensure(found.keyring_admin_url, name, configuration.password(f"keyring {service}"))
-            databases.migrate(url, databases.keyring_folders())
-            urls[service]["KEYRING_DATABASE_URL"] = url
+            password = configuration.password(f"keyring {service}")
+            urls[service]["KEYRING_DATABASE_URL"] = databases.bring_keyring(found.keyring_admin_url, name, password)
         return urls
 
     def _database(self, name: str) -> str:

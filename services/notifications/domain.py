@@ -10,10 +10,13 @@ A mail's state: owed → sending → sent, or refused by the customer's mail ser
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from shared.contracts.aggregate import Aggregate, Intent
+from shared.contracts.errors import TryLater
 from shared.contracts.events import MailSent, PartRefused
+from shared.contracts.person_events import PartCorrected
 from shared.contracts.values import OrderKey
 
 SEND_MAIL = "send_mail"
@@ -42,11 +45,11 @@ class NotTaken:
 
 @dataclass(frozen=True, slots=True)
 class Entrusted:
-    """What an order brings once: `contact` is the sealed part as it came; `order` is what the confirmation tells (lines, amounts, time)."""
+    """What an order brings once: `contact` is the part in its envelope, None where unusable; `order` is what the confirmation tells."""
 
     customer_id: str
     order: dict[str, Any]
-    contact: dict[str, Any]
+    contact: dict[str, Any] | None
 
 
 @dataclass(kw_only=True)
@@ -60,6 +63,7 @@ class Correspondence(Aggregate):
     is_cancelled: bool = False
     tracking: dict[str, Any] | None = None
     mails: dict[str, str] | None = None
+    ended_at: datetime | None = None
 
     def entrust(self, *, customer_id: str, order: dict[str, Any], contact: dict[str, Any]) -> None:
         """The contact is known: what is owed is sent."""
@@ -68,12 +72,21 @@ class Correspondence(Aggregate):
         self.is_entrusted, self.entrusted = True, Entrusted(customer_id, order, contact)
         self._send_owed()
 
-    def refuse_contact(self, codes: tuple[str, ...]) -> None:
-        """The contact part cannot be used; it is not kept, and nothing can be sent."""
+    def refuse_contact(self, codes: tuple[str, ...], *, customer_id: str = "", order: dict[str, Any] | None = None) -> None:
+        """The contact part cannot be used and is not kept, and nothing can be sent until a corrected one takes its place."""
         if self.is_entrusted or self.contact_refused:
             return
-        self.contact_refused = True
+        self.contact_refused, self.entrusted = True, Entrusted(customer_id, order or {}, None)
         self.say(PartRefused(shop=self.key.shop, order_number=self.key.order_number, part="contact", codes=list(codes)))
+
+    def correct_contact(self) -> str:
+        """A sound contact takes the place of the old one: `replaced`. Raises TryLater where the order is not known yet."""
+        if not (self.is_entrusted or self.contact_refused):
+            raise TryLater("contact_unknown")
+        self.say(PartCorrected(shop=self.key.shop, order_number=self.key.order_number, part="contact"))
+        self.is_entrusted, self.contact_refused = True, False
+        self._send_owed()
+        return "replaced"
 
     def owe_confirmation(self) -> None:
         self._owe(ORDER_CONFIRMATION)
@@ -83,11 +96,13 @@ class Correspondence(Aggregate):
             self.tracking = {"carrier": carrier, "tracking_number": tracking_number, "tracking_url": tracking_url}
         self._owe(SHIPMENT)
 
-    def owe_delivery(self) -> None:
+    def owe_delivery(self, at: datetime) -> None:
+        self._end(at)
         self._owe(DELIVERY)
 
-    def cancel(self) -> None:
+    def cancel(self, at: datetime) -> None:
         """Nothing more is owed; what is being sent is sent."""
+        self._end(at)
         self.is_cancelled = True
 
     def note(self, outcome: Handed | NotTaken) -> None:
@@ -104,6 +119,10 @@ class Correspondence(Aggregate):
     @property
     def _mails(self) -> dict[str, str]:
         return self.mails or {}
+
+    def _end(self, at: datetime) -> None:
+        """The order came to an end; of two the last one counts."""
+        self.ended_at = at if self.ended_at is None else max(at, self.ended_at)
 
     def _owe(self, kind: str) -> None:
         if kind in self._mails or self.is_cancelled:

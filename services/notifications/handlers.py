@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Protocol
 
 from services.notifications.domain import Correspondence, Handed, NotTaken
+from shared.contracts.errors import TryLater
 from shared.contracts.events import ContactEntrusted, OrderCancelled, PaymentAuthorised, ShipmentDelivered, ShipmentDispatched
-from shared.contracts.values import OrderKey
+from shared.contracts.person_events import ContactCorrected
+from shared.contracts.values import KeptPart, OrderKey
 
 
 class Correspondences(Protocol):
@@ -16,18 +20,33 @@ class Correspondences(Protocol):
 
     def save(self, correspondence: Correspondence) -> None: ...
 
+    def replace_contact(self, key: OrderKey, contact: dict[str, Any]) -> bool: ...
 
-def take_contact(event: ContactEntrusted, contact_faults: tuple[str, ...], store: Correspondences) -> None:
+
+def take_contact(event: ContactEntrusted, kept: KeptPart, store: Correspondences) -> None:
     """The contact of an accepted order is known; mails that are owed already go out."""
+    if kept.is_of_nobody:
+        return
     correspondence = store.correspondence(event.about())
-    if contact_faults:
-        correspondence.refuse_contact(contact_faults)
+    told = {"placed_at", "currency", "discount", "shipping_price", "tax", "total", "lines"}
+    order = event.model_dump(mode="json", include=told)
+    if kept.envelope is None:
+        correspondence.refuse_contact(kept.codes, customer_id=event.customer_id, order=order)
     else:
-        told = {"placed_at", "currency", "discount", "shipping_price", "tax", "total", "lines"}
-        correspondence.entrust(
-            customer_id=event.customer_id, order=event.model_dump(mode="json", include=told), contact=event.contact.model_dump()
-        )
+        correspondence.entrust(customer_id=event.customer_id, order=order, contact=kept.envelope)
     store.save(correspondence)
+
+
+def correct_contact(event: ContactCorrected, envelopes: Mapping[str, dict[str, Any]], store: Correspondences) -> dict[str, str]:
+    """A sound contact for these open orders; what became of each."""
+    endings = {}
+    for order_number, envelope in envelopes.items():
+        correspondence = store.correspondence(OrderKey(event.shop, order_number))
+        endings[order_number] = correspondence.correct_contact()
+        if not store.replace_contact(correspondence.key, envelope):
+            raise TryLater("contact_unknown")
+        store.save(correspondence)
+    return endings
 
 
 def confirm(event: PaymentAuthorised, store: Correspondences) -> None:
@@ -44,17 +63,17 @@ def tell_of_dispatch(event: ShipmentDispatched, store: Correspondences) -> None:
     store.save(correspondence)
 
 
-def tell_of_delivery(event: ShipmentDelivered, store: Correspondences) -> None:
+def tell_of_delivery(event: ShipmentDelivered, store: Correspondences, at: datetime) -> None:
     """The parcel has arrived: the customer gets word of it."""
     correspondence = store.correspondence(event.about())
-    correspondence.owe_delivery()
+    correspondence.owe_delivery(at)
     store.save(correspondence)
 
 
-def fall_silent(event: OrderCancelled, store: Correspondences) -> None:
+def fall_silent(event: OrderCancelled, store: Correspondences, at: datetime) -> None:
     """The order is cancelled: mails that are still owed are not sent."""
     correspondence = store.correspondence(event.about())
-    correspondence.cancel()
+    correspondence.cancel(at)
     store.save(correspondence)
 
 

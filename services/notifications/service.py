@@ -4,31 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from services.notifications import handlers
 from services.notifications.composing import compose
 from services.notifications.domain import SEND_MAIL, Handed, NotTaken
 from services.notifications.gateway import Mailbox, MailRefused
 from services.notifications.letters import Shop, render
+from services.notifications.persons import NotificationsPersons
+from services.notifications.retention import CLEARINGS, NotificationsRetention
 from services.notifications.settings import NotificationsSettings
-from services.notifications.store import KeptContact, NotificationsReads, NotificationsStore
-from shared.contracts.errors import Parked
+from services.notifications.store import NotificationsReads, NotificationsStore
+from shared.contracts.errors import BrownPaperError
 from shared.contracts.events import (
     ContactEntrusted,
     OrderCancelled,
     PaymentAuthorised,
-    SealedBox,
     ShipmentDelivered,
     ShipmentDispatched,
 )
+from shared.contracts.person_events import ContactCorrected, PreferencesNoted
 from shared.contracts.values import OrderKey
+from shared.custody.vault import Opened
 from shared.database import Database
 from shared.delivery.engine import Settlement
 from shared.delivery.entrypoints import hears, performs, prepares, settles
 from shared.delivery.work import IntentRow, Work
 from shared.dependencies import Made
-from shared.parts import PartHolder
+from shared.rights import RightsHolder
 
+ORDER_NEWS = "order_news"  # the purpose, in the policy's word
 Unit = Work[NotificationsStore]
 
 
@@ -50,19 +55,32 @@ def _reads(settings: NotificationsSettings) -> NotificationsReads:
     return NotificationsReads(Database(settings.database_url, name="notifications.reads"))
 
 
-class NotificationsService(PartHolder):
+class NotificationsService(RightsHolder):
     """Tells customers what they should know of their orders, each thing once."""
 
     name = "notifications"
+    part = "contact"
     Store = NotificationsStore
+    rows = NotificationsPersons()
+    retained = NotificationsRetention()
+    clearings = CLEARINGS
     reads = Made(_reads)
     mailbox = Made(_mailbox)
     shop = Made(_shop)
 
     @hears(ContactEntrusted)
     def contact_entrusted(self, event: ContactEntrusted, work: Unit) -> None:
-        faults = self.parts.read("contact", event.contact, event.order_number).codes
-        handlers.take_contact(event, faults, work.store)
+        handlers.take_contact(event, work.kept, work.store)
+
+    @hears(ContactCorrected)
+    def contact_corrected(self, event: ContactCorrected, work: Unit) -> None:
+        endings = handlers.correct_contact(event, work.kept.envelopes, work.store)
+        self.note_correction(event, work.kept, endings, work)
+
+    @hears(PreferencesNoted)
+    def preferences_noted(self, event: PreferencesNoted, work: Unit) -> None:
+        work.store.note_preferences(event)
+        work.tell(self.receipt(event.model_dump(include={"shop", "kind", "request"}), "noted", work.at))
 
     @hears(PaymentAuthorised)
     def payment_authorised(self, event: PaymentAuthorised, work: Unit) -> None:
@@ -74,26 +92,23 @@ class NotificationsService(PartHolder):
 
     @hears(ShipmentDelivered)
     def shipment_delivered(self, event: ShipmentDelivered, work: Unit) -> None:
-        handlers.tell_of_delivery(event, work.store)
+        handlers.tell_of_delivery(event, work.store, work.at)
 
     @hears(OrderCancelled)
     def order_cancelled(self, event: OrderCancelled, work: Unit) -> None:
-        handlers.fall_silent(event, work.store)
+        handlers.fall_silent(event, work.store, work.at)
 
     @prepares(SEND_MAIL)
-    def find_contacts(self, intents: Sequence[IntentRow]) -> Mapping[OrderKey, KeptContact]:
-        found: Mapping[OrderKey, KeptContact] = self.reads.contacts([intent.about for intent in intents])
-        return found
+    def open_contacts(self, intents: Sequence[IntentRow]) -> Mapping[OrderKey, tuple[Opened | BrownPaperError, dict[str, Any]]]:
+        kept = self.reads.contacts([intent.about for intent in intents])
+        opened = self.parts.open({key: (one.customer_id, one.contact) for key, one in kept.items()}, purpose=ORDER_NEWS)
+        return {key: (opened[key], kept[key].order) for key in kept}
 
     @performs(SEND_MAIL)
     def send_mail(self, intent: IntentRow) -> Handed | NotTaken:
-        kept: KeptContact | None = intent.brought
-        if kept is None:
-            raise Parked("contact_missing")
-        contact = self.parts.read("contact", SealedBox(**kept.contact), intent.about.order_number).value
-        if contact is None:
-            raise Parked("contact_unreadable")
-        details = {**intent.details, "order": kept.order}
+        brought, order = intent.brought or (None, None)
+        contact = self.parts.read(brought, "contact_missing")
+        details = {**intent.details, "order": order}
         mail = render(compose(intent.about, details, contact, self.shop), self.shop, datetime.now(UTC))
         try:
             self.mailbox.send(mail.sender, mail.recipient, mail.message, smtputf8=mail.smtputf8)

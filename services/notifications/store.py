@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from services.notifications import persons
 from services.notifications.domain import Correspondence
+from shared.contracts.person_events import PreferencesNoted
 from shared.contracts.values import OrderKey
 from shared.database import Database, type_of_connection
 from shared.delivery.shelf import Row, Shelf, Table, read_rows
@@ -22,16 +24,18 @@ CORRESPONDENCES = Table(
         "is_cancelled": "boolean",
         "tracking": "jsonb",
         "mails": "jsonb",
+        "ended_at": "timestamptz",
     },
-    changing=("is_entrusted", "contact_refused", "is_cancelled", "tracking", "mails"),
+    changing=("is_entrusted", "contact_refused", "is_cancelled", "tracking", "mails", "ended_at"),
 )
 CONTACTS = Table("contacts", key=("shop", "order_number"), columns={"customer_id": "text", "contact": "jsonb", "order": "jsonb"})
 
 
 @dataclass(frozen=True, slots=True)
 class KeptContact:
-    """What a mail needs beside its intent: the sealed contact, and what the confirmation tells of the order."""
+    """What a mail needs beside its intent: whose the contact is, the contact in its envelope, and what the confirmation tells of the order."""
 
+    customer_id: str
     contact: dict[str, Any]
     order: dict[str, Any]
 
@@ -63,6 +67,14 @@ class NotificationsStore(Store):
         if correspondence.entrusted is not None:
             self._contacts.save(correspondence)
 
+    def replace_contact(self, key: OrderKey, contact: dict[str, Any]) -> bool:
+        """Whether the order's contact was there to be replaced; written at once."""
+        return persons.replace_contact(self.connection, key, contact)
+
+    def note_preferences(self, event: PreferencesNoted) -> None:
+        """Written at once; a repeat changes nothing."""
+        persons.note_preferences(self.connection, event)
+
 
 class NotificationsReads:
     """What is read beside the handlers; nothing here locks or writes."""
@@ -73,8 +85,12 @@ class NotificationsReads:
     def contacts(self, keys: Sequence[OrderKey]) -> dict[OrderKey, KeptContact]:
         """What is kept of these orders' contacts; where there is nothing, no entry."""
         with self._database.single() as connection:
-            rows = read_rows(connection, CONTACTS, keys)
-            return {OrderKey(row["shop"], row["order_number"]): KeptContact(row["contact"], row["order"]) for row in rows}
+            rows = list(read_rows(connection, CONTACTS, keys))
+        return {
+            OrderKey(row["shop"], row["order_number"]): KeptContact(row["customer_id"], row["contact"], row["order"])
+            for row in rows
+            if row["contact"] is not None
+        }
 
 
 def _to_row(correspondence: Correspondence) -> Row:
@@ -86,6 +102,7 @@ def _to_row(correspondence: Correspondence) -> Row:
         "is_cancelled": correspondence.is_cancelled,
         "tracking": correspondence.tracking,
         "mails": correspondence.mails or {},
+        "ended_at": correspondence.ended_at,
     }
 
 

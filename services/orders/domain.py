@@ -2,7 +2,7 @@
 
     accepted ─▶ authorised ─▶ picking ─▶ packed ─▶ labelled ─▶ captured ─▶ dispatched ─▶ delivered ─▶ completed
         ├──▶ payment_declined (waits for another payment)
-        ├──▶ held (a part that its service cannot use)
+        ├──▶ held (a part that its service cannot use) ──corrected──▶ where it was
         └──▶ cancelled (the payment that the buyer approved is not the order's)
 
 An order is completed when it is captured and delivered; a mail never holds it up.
@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from shared.contracts.aggregate import Aggregate
-from shared.contracts.events import Answer, OrderAccepted, OrderCancelled, OrderCompleted, OrderHeld, Reason
+from shared.contracts.events import Answer, OrderAccepted, OrderCancelled, OrderCompleted, OrderHeld, OrderReleased, Reason
 from shared.contracts.values import OrderKey
 
 
@@ -57,8 +57,9 @@ BEGUN_BY: Mapping[State, str] = {
 """The fact that brings each state: an order has been in its state since then."""
 
 FINAL = frozenset({State.COMPLETED, State.CANCELLED})
-FACTS = frozenset(fact for fact, _ in _COURSE) | {"order_held", "order_cancelled", "payment_capture_failed"}
+FACTS = frozenset(fact for fact, _ in _COURSE) | {"order_held", "order_released", "order_cancelled", "payment_capture_failed"}
 
+_PARTS = frozenset({"/data/recipient", "/data/contact", "/data/billing"})
 # What the storefront hears of an order's course beside the answers that have members of their own.
 _TOLD = frozenset({"shipment_delivered"})
 
@@ -122,19 +123,52 @@ class Order(Aggregate):
     def note_part_refused(self, part: str, codes: tuple[str, ...], at: datetime) -> None:
         """A service cannot use its part: the order waits for a sound one."""
         code = f"{part}_invalid"
-        if code in {reason.code for reason in self.reasons}:
+        if (code, f"/data/{part}") in {(reason.code, reason.path) for reason in self.reasons}:
             return
-        self._note("order_held", at)
+        if not self._is_held:
+            self._note_behind("order_held", "order_released", at)
         named = [Reason(code=code, path=f"/data/{part}"), *(Reason(code=fault, path=f"/data/{part}") for fault in codes)]
         self.reasons = (*self.reasons, *named)
-        self.say(OrderHeld(shop=self.key.shop, order_number=self.key.order_number, reasons=named))
+        held_at = (self.facts or {})["order_held"]
+        self.say(OrderHeld(shop=self.key.shop, order_number=self.key.order_number, reasons=named, held_at=held_at))
         self._answer("order_held", reasons=[reason.model_dump() for reason in named])
         self._settle_state(at)
 
-    def _cancel(self, code: str, at: datetime) -> None:
+    def note_part_corrected(self, part: str, at: datetime) -> None:
+        """A service has a sound part in the place of the one that it could not use; the last one ends the hold."""
+        remaining = tuple(reason for reason in self.reasons if reason.path != f"/data/{part}")
+        if len(remaining) == len(self.reasons):
+            return
+        self.reasons = remaining
+        if not self._is_held or any(reason.path in _PARTS for reason in remaining):
+            return
+        self._note_behind("order_released", "order_held", at)
+        released_at = (self.facts or {})["order_released"]
+        self.say(OrderReleased(shop=self.key.shop, order_number=self.key.order_number, released_at=released_at))
+        self._answer("order_released")
+        self._settle_state(at)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the order has not come to its end."""
+        return self.state not in FINAL
+
+    @property
+    def is_unpaid_for_good(self) -> bool:
+        """Nothing was taken for it, and nothing will be by itself: it can be cancelled without giving anything back."""
+        facts = self.facts or {}
+        if "payment_authorised" in facts:
+            return False
+        return "payment_declined" in facts or "/data/billing" in {reason.path for reason in self.reasons}
+
+    def cancel_unpaid(self, code: str, at: datetime) -> None:
+        """The person wants to be erased, and nothing was taken for the order."""
+        self._cancel(code, at, path="")
+
+    def _cancel(self, code: str, at: datetime, path: str = "/data/payment") -> None:
         if not self._note("order_cancelled", at):
             return
-        reason = Reason(code=code, path="/data/payment")
+        reason = Reason(code=code, path=path)
         self.reasons = (*self.reasons, reason)
         self.say(OrderCancelled(shop=self.key.shop, order_number=self.key.order_number, reasons=[reason]))
         self._answer("order_cancelled", reasons=[reason.model_dump()])
@@ -149,10 +183,21 @@ class Order(Aggregate):
         reached = [state for fact, state in _COURSE if fact in facts]
         if "order_cancelled" in facts:
             self.state = State.CANCELLED
-        elif "order_held" in facts and "label_created" not in facts:
+        elif self._is_held and "label_created" not in facts:
             self.state = State.HELD
         else:
             self.state = reached[-1]
+
+    @property
+    def _is_held(self) -> bool:
+        facts = self.facts or {}
+        return "order_held" in facts and ("order_released" not in facts or facts["order_released"] < facts["order_held"])
+
+    def _note_behind(self, fact: str, other: str, at: datetime) -> None:
+        """Note a fact of this time, but surely later than the other: who hears of both must be able to tell which came last."""
+        facts = self.facts or {}
+        behind = facts[other] + timedelta(microseconds=1) if other in facts else at
+        self.facts = {**facts, fact: max(at, behind)}
 
     def _note(self, fact: str, at: datetime) -> bool:
         if fact in (self.facts or {}):

@@ -22,6 +22,10 @@ class NotTaken:
     order_number: str | None
 
 
+NOTED = "noted"
+"""What was taken without a word of the contract that says so: over HTTP it is accepted, on the queue nothing is said."""
+
+
 @dataclass(kw_only=True)
 class Answered(Aggregate):
     """The answer that a storefront's event got, by (source, id): its repeat gets the same again."""
@@ -34,7 +38,8 @@ class Answered(Aggregate):
 
     def answer(self) -> None:
         """Say it, for the first time or again."""
-        self.say(answer(self.kind, self.source, self.event_id, self.order_number, self.reasons))
+        if self.kind != NOTED:
+            self.say(answer(self.kind, self.source, self.event_id, self.order_number, self.reasons))
 
 
 def answer(

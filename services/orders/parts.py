@@ -53,6 +53,7 @@ def entrust_parts(event: StorefrontEvent) -> list[Event]:
         "shop": event.source,
         "order_number": data.order_number,
         "customer_id": data.customer_id,
+        "policy_version": data.policy_version,
         "placed_at": data.placed_at,
     }
     billing = event.parts.get("billing")

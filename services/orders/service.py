@@ -5,14 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from services.orders import handlers
-from services.orders.intake import Answered, NotTaken
+from services.orders.intake import NOTED, Answered, NotTaken
 from services.orders.keyboard import KeyBoard
+from services.orders.oversight import Oversight
 from services.orders.parts import seal_clear_parts, sealed_body
+from services.orders.request_handlers import KINDS, refuse_the_gone
+from services.orders.request_store import RequestStore
+from services.orders.rights import RightsDoor, ending_of
 from services.orders.settings import OrdersSettings
-from services.orders.store import OrdersReads, OrdersStore
+from services.orders.store import OrdersReads
 from services.orders.watch import Watch, show_stuck
 from shared import metrics
-from shared.contracts.errors import Fault, TryLater
+from shared.contracts.errors import TryLater
 from shared.contracts.events import (
     IntakeKeyPublished,
     LabelCreated,
@@ -30,14 +34,14 @@ from shared.contracts.storefront import EventRefused, IntakeRules, OrderRejected
 from shared.contracts.values import OrderKey
 from shared.database import Database
 from shared.delivery.batch import Reading
-from shared.delivery.entrypoints import Door, hears, takes_in
+from shared.delivery.entrypoints import hears, takes_in
 from shared.delivery.topology import DROPPED_ANSWERS, INTAKE_OVER_HTTPS, INTAKE_QUEUE
 from shared.delivery.work import Ending, RawMessage, Work
 from shared.dependencies import Made, settings_themselves
 from shared.http_door import Answer, Request, StatusError, is_json, serve
 from shared.sealing import IntakeKey
 
-Unit = Work[OrdersStore]
+Unit = Work[RequestStore]
 
 
 def _keys(settings: OrdersSettings) -> KeyBoard:
@@ -48,11 +52,11 @@ def _reads(settings: OrdersSettings) -> OrdersReads:
     return OrdersReads(Database(settings.database_url, name="orders.reads"))
 
 
-class OrdersService(Door):
+class OrdersService(RightsDoor, Oversight):
     """Takes orders in and knows where each stands."""
 
     name = "orders"
-    Store = OrdersStore
+    Store = RequestStore
     keys = Made(_keys)
     reads = Made(_reads)
     watch = Watch()
@@ -90,9 +94,11 @@ class OrdersService(Door):
             return Reading(method, refusal, about, source=error.source, id=error.id, type=error.type)
         sealed = seal_clear_parts(event, lambda service, plaintext: self.keys.seal(service, plaintext, at))
         about = OrderKey(event.source, event.order_number) if event.order_number else None
-        method = "place_order" if event.type == "order_placed" else "defer"
+        method = "place_order" if event.type == "order_placed" else "take_request" if event.type in KINDS else "defer"
+        if is_again and method != "take_request":  # a request is told again of itself
+            method = f"{method}_again"
         return Reading(
-            f"{method}_again" if is_again else method,
+            method,
             sealed,
             about,
             traceparent=event.traceparent,
@@ -105,7 +111,8 @@ class OrdersService(Door):
 
     def place_order(self, event: StorefrontEvent, work: Unit) -> Ending:
         is_repeat = work.store.answered(event.source, event.id) is not None
-        return _ending(handlers.place_order(event, work.store, work.at), is_repeat=is_repeat)
+        refused = refuse_the_gone(event, work.store, self.desk)
+        return ending_of(refused or handlers.place_order(event, work.store, work.at), is_repeat=is_repeat)
 
     def defer(self, event: StorefrontEvent, work: Unit) -> Ending:
         is_repeat = work.store.answered(event.source, event.id) is not None
@@ -122,7 +129,7 @@ class OrdersService(Door):
         answered = work.store.answered(event.source, event.id)
         if answered is None or answered.kind != "event_refused":
             return self.place_order(event, work)
-        return _ending(answered, is_repeat=False)
+        return ending_of(answered, is_repeat=False)
 
     def defer_again(self, event: StorefrontEvent, work: Unit) -> Ending:
         """What was deferred and is replayed in a release that does not do it yet either is kept on, without a second answer."""
@@ -234,14 +241,6 @@ class OrdersService(Door):
         return Answer(200, show_stuck(self.watch, request.query, datetime.now(UTC)))
 
 
-def _ending(answered: Answered, *, is_repeat: bool) -> Ending:
-    """How an order's event ended: a taken number is refused like any other fault, and kept for a person once, however often it comes."""
-    if answered.kind != "event_refused":
-        return Ending("done", result=answered)
-    faults = tuple(Fault(reason.code, reason.path) for reason in answered.reasons)
-    return Ending("repeated" if is_repeat else "refused", faults[0].code, faults, answered)
-
-
 def _https_answer(ending: Ending) -> Answer:
     """202 for what is taken or kept, 422 with every fault for what is not; a repeat gets the first answer's."""
     answered: Answered | None = ending.result
@@ -255,4 +254,5 @@ def _https_answer(ending: Ending) -> Answer:
         body = {"title": title, "status": status, "answer": kind, "reasons": reasons}
         return Answer(status, body, {"Content-Type": "application/problem+json"})
     caused_by = {"source": answered.source, "id": answered.event_id}
-    return Answer(202, {"accepted": True, "answer": kind, "caused_by": caused_by, "order_number": answered.order_number})
+    told = None if kind == NOTED else kind
+    return Answer(202, {"accepted": True, "answer": told, "caused_by": caused_by, "order_number": answered.order_number})

@@ -2,7 +2,7 @@
 
     expected ──entrust──▶ authorising ──▶ authorised ──label──▶ capturing ──▶ captured
                  │             └──▶ declined                       └──▶ capture_failed
-                 ├──▶ refused (its billing part is unsound)
+                 ├──▶ refused (its billing part is unsound) ──corrected──▶ authorising
                  └──▶ declined (its reference pays for another order)
 
 `expected` is a payment whose label was heard of before its own part: events of one order come in any order.
@@ -17,7 +17,9 @@ from enum import StrEnum
 from typing import Any
 
 from shared.contracts.aggregate import Aggregate, Intent
+from shared.contracts.errors import TryLater
 from shared.contracts.events import PartRefused, PaymentAuthorised, PaymentCaptured, PaymentCaptureFailed, PaymentDeclined
+from shared.contracts.person_events import PartCorrected
 from shared.contracts.values import Money, OrderKey
 
 NOTHING = Money(0, "USD")  # before its own part is known
@@ -73,7 +75,7 @@ class CaptureFailed:
 
 @dataclass(kw_only=True)
 class Payment(Aggregate):
-    """`billing` is the sealed part as it came; it is dropped as soon as the provider has answered."""
+    """`billing` is the part in its envelope; it is dropped as soon as the provider has answered."""
 
     key: OrderKey
     state: State = State.EXPECTED
@@ -89,6 +91,11 @@ class Payment(Aggregate):
     entrusted_at: datetime | None = None
     settled_at: datetime | None = None
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether it waits for a sound billing part."""
+        return self.state is State.REFUSED
+
     def entrust(
         self, *, customer_id: str, provider: str, reference: str, money: Money, billing: dict[str, Any] | None, at: datetime
     ) -> None:
@@ -99,12 +106,36 @@ class Payment(Aggregate):
         self.billing, self.entrusted_at, self.state = billing, at, State.AUTHORISING
         self.intend(Intent(AUTHORISE, self._call_key("a"), {**self._call(), "reference": reference}))
 
-    def refuse_billing(self, codes: tuple[str, ...]) -> None:
-        """The billing part cannot be used: nothing is asked of the provider, and the part is destroyed."""
+    def refuse_billing(
+        self, codes: tuple[str, ...], *, customer_id: str = "", provider: str = "", reference: str = "", money: Money = NOTHING
+    ) -> None:
+        """The billing part cannot be used: nothing is asked of the provider, and the part is destroyed. A corrected one may take its place."""
         if self.state is not State.EXPECTED:
             return
+        self.customer_id, self.provider, self.reference, self.money = customer_id, provider, reference, money
         self.state, self.billing, self.reason = State.REFUSED, None, "billing_invalid"
         self.say(PartRefused(shop=self.key.shop, order_number=self.key.order_number, part="billing", codes=list(codes)))
+
+    def correct_billing(self, billing: dict[str, Any], at: datetime, *, reference_is_free: bool = True) -> str:
+        """A sound billing part; what became of it: `replaced`, or `not_held` where the provider has answered and nothing is kept, and where
+        its reference pays for another order by now.
+
+        Raises TryLater where the order is not known yet, and while the provider is being asked: with which part cannot be told before.
+        """
+        if self.state is State.EXPECTED:
+            raise TryLater("billing_unknown")
+        if self.state is State.AUTHORISING:
+            raise TryLater("payment_under_way")
+        if self.state is not State.REFUSED:
+            return "not_held"
+        if not reference_is_free:
+            self.state, self.reason, self.settled_at = State.DECLINED, "reference_used", at
+            self.say(PaymentDeclined(**self._named(), reason="reference_used"))
+            return "not_held"
+        self.billing, self.reason, self.entrusted_at, self.state = billing, None, at, State.AUTHORISING
+        self.say(PartCorrected(**self._named(), part="billing"))
+        self.intend(Intent(AUTHORISE, self._call_key("a"), {**self._call(), "reference": self.reference}))
+        return "replaced"
 
     def refuse_reference(self, at: datetime) -> None:
         """Another order is paid with this very reference: nothing is asked of the provider."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from services.payments.domain import Authorised, Captured, CaptureFailed, Declined, Payment
 from shared.contracts.events import BillingEntrusted, LabelCreated
-from shared.contracts.values import Money, OrderKey
+from shared.contracts.person_events import BillingCorrected
+from shared.contracts.values import KeptPart, Money, OrderKey
 
 
 class Payments(Protocol):
@@ -20,11 +22,19 @@ class Payments(Protocol):
     def claim_reference(self, provider: str, reference: str, key: OrderKey) -> bool: ...
 
 
-def take_payment(event: BillingEntrusted, billing_faults: tuple[str, ...], store: Payments, at: datetime) -> None:
-    """An accepted order's payment is authorised, unless its billing part is unsound."""
+def take_payment(event: BillingEntrusted, kept: KeptPart | None, store: Payments, at: datetime) -> None:
+    """An accepted order's payment is authorised, unless its billing part is unsound. `kept` is None where the order has no such part."""
+    if kept is not None and kept.is_of_nobody:
+        return
     payment = store.payment(event.about())
-    if billing_faults:
-        payment.refuse_billing(billing_faults)
+    if kept is not None and kept.envelope is None:
+        payment.refuse_billing(
+            kept.codes,
+            customer_id=event.customer_id,
+            provider=event.payment.provider,
+            reference=event.payment.reference,
+            money=Money.parse(event.total, event.currency),
+        )
     elif not store.claim_reference(event.payment.provider, event.payment.reference, payment.key):
         payment.refuse_reference(at)
     else:
@@ -33,10 +43,23 @@ def take_payment(event: BillingEntrusted, billing_faults: tuple[str, ...], store
             provider=event.payment.provider,
             reference=event.payment.reference,
             money=Money.parse(event.total, event.currency),
-            billing=event.billing.model_dump() if event.billing else None,
+            billing=kept.envelope if kept else None,
             at=at,
         )
     store.save(payment)
+
+
+def correct_billing(
+    event: BillingCorrected, envelopes: Mapping[str, dict[str, Any]], store: Payments, at: datetime
+) -> dict[str, str]:
+    """A sound billing part for these open orders; what became of each."""
+    endings = {}
+    for order_number, envelope in envelopes.items():
+        payment = store.payment(OrderKey(event.shop, order_number))
+        is_free = not payment.is_refused or store.claim_reference(payment.provider, payment.reference, payment.key)
+        endings[order_number] = payment.correct_billing(envelope, at, reference_is_free=is_free)
+        store.save(payment)
+    return endings
 
 
 def note_authorisation(key: OrderKey, outcome: Authorised | Declined, store: Payments, at: datetime) -> None:

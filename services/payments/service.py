@@ -17,18 +17,24 @@ from services.payments.gateway import (
 )
 from services.payments.gateway.paypal import PayPal
 from services.payments.gateway.twocheckout import TwoCheckout, TwoCheckoutAccount
+from services.payments.persons import PaymentsPersons
+from services.payments.retention import CLEARINGS, PaymentsRetention
 from services.payments.settings import PaymentsSettings
 from services.payments.store import PaymentsReads, PaymentsStore
-from shared.contracts.events import BillingEntrusted, LabelCreated, SealedBox
+from shared.contracts.errors import BrownPaperError
+from shared.contracts.events import BillingEntrusted, LabelCreated
+from shared.contracts.person_events import BillingCorrected
 from shared.contracts.values import OrderKey
+from shared.custody.vault import Opened
 from shared.database import Database
 from shared.delivery.engine import Settlement
 from shared.delivery.entrypoints import hears, performs, prepares, settles
 from shared.delivery.work import IntentRow, Work
 from shared.dependencies import Made
 from shared.http_client import HttpClient
-from shared.parts import PartHolder
+from shared.rights import RightsHolder
 
+BILLING = "billing"  # the purpose, in the policy's word
 TWOCHECKOUT = "2checkout"  # the one provider that is told who pays
 
 
@@ -63,36 +69,41 @@ def _reads(settings: PaymentsSettings) -> PaymentsReads:
     return PaymentsReads(Database(settings.database_url, name="payments.reads"))
 
 
-class PaymentsService(PartHolder):
+class PaymentsService(RightsHolder):
     """Authorises and captures the payments of accepted orders."""
 
     name = "payments"
+    part = "billing"
     Store = PaymentsStore
+    rows = PaymentsPersons()
+    retained = PaymentsRetention()
+    clearings = CLEARINGS
     reads = Made(_reads)
     providers = Made(_providers)
 
     @hears(BillingEntrusted)
     def billing_entrusted(self, event: BillingEntrusted, work: Work[PaymentsStore]) -> None:
-        faults = self.parts.read("billing", event.billing, event.order_number).codes if event.billing else ()
-        handlers.take_payment(event, faults, work.store, work.at)
+        handlers.take_payment(event, work.kept, work.store, work.at)
+
+    @hears(BillingCorrected)
+    def billing_corrected(self, event: BillingCorrected, work: Work[PaymentsStore]) -> None:
+        endings = handlers.correct_billing(event, work.kept.envelopes, work.store, work.at)
+        self.note_correction(event, work.kept, endings, work)
 
     @hears(LabelCreated)
     def label_created(self, event: LabelCreated, work: Work[PaymentsStore]) -> None:
         handlers.note_label(event, work.store)
 
     @prepares(AUTHORISE)
-    def find_billings(self, intents: Sequence[IntentRow]) -> Mapping[OrderKey, dict[str, str]]:
-        found: Mapping[OrderKey, dict[str, str]] = self.reads.billings(
-            [intent.about for intent in intents if intent.details["provider"] == TWOCHECKOUT]
-        )
-        return found
+    def open_billings(self, intents: Sequence[IntentRow]) -> Mapping[OrderKey, Opened | BrownPaperError]:
+        billings = self.reads.billings([intent.about for intent in intents if intent.details["provider"] == TWOCHECKOUT])
+        opened: Mapping[OrderKey, Opened | BrownPaperError] = self.parts.open(billings, purpose=BILLING)
+        return opened
 
     @performs(AUTHORISE)
     def ask_for_authorisation(self, intent: IntentRow) -> Authorised | Declined:
-        opened = None
-        if intent.brought is not None:
-            opened = self.parts.read("billing", SealedBox(**intent.brought), intent.about.order_number).value
-        ask = AuthorisePayment(*intent.about, key=intent.key, billing=opened, **intent.details)
+        billing = None if intent.brought is None else self.parts.read(intent.brought, "billing_missing")
+        ask = AuthorisePayment(*intent.about, key=intent.key, billing=billing, **intent.details)
         provider: PaymentProvider = self.providers[ask.provider]
         return provider.authorise(ask, in_doubt=intent.in_doubt)
 

@@ -92,21 +92,21 @@ class PaymentsReads:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def billings(self, keys: Sequence[OrderKey]) -> dict[OrderKey, dict[str, str]]:
-        """The sealed billing parts of these orders that are still held; where there is none, no entry."""
+    def billings(self, keys: Sequence[OrderKey]) -> dict[OrderKey, tuple[str, dict[str, Any]]]:
+        """(customer_id, billing part in its envelope) of these orders, where it is still held; else no entry."""
         if not keys:
             return {}
         columns = [list(column) for column in zip(*keys, strict=True)]
         with self._database.single() as connection:
             rows = connection.execute(
                 """
-                select shop, order_number, billing
+                select shop, order_number, customer_id, billing
                 from unnest(%b::text[], %b::text[]) as wanted (shop, order_number) join payments using (shop, order_number)
                 where billing is not null
                 """,
                 columns,
             ).fetchall()
-        return {OrderKey(shop, number): billing for shop, number, billing in rows}
+        return {OrderKey(shop, number): (customer, billing) for shop, number, customer, billing in rows}
 
 
 def _to_row(payment: Payment) -> Row:

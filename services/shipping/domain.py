@@ -19,8 +19,9 @@ from functools import lru_cache
 from typing import Any
 
 from shared.contracts.aggregate import Aggregate, Intent
-from shared.contracts.errors import Fault, Refused
+from shared.contracts.errors import Fault, Refused, TryLater
 from shared.contracts.events import LabelCreated, ParcelPacked, PartRefused, PickListIssued, ShipmentDelivered, ShipmentDispatched
+from shared.contracts.person_events import PartCorrected
 from shared.contracts.values import OrderKey
 
 BUY_LABEL = "buy_label"
@@ -57,23 +58,22 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class Entrusted:
-    """What an order brings once: `recipient` is the sealed part as it came; the lines are the order's, without a price."""
+    """What an order brings once: `recipient` is the part in its envelope, None where it cannot be used; the lines are without a price."""
 
     customer_id: str
     lines: tuple[dict[str, Any], ...]
-    recipient: dict[str, Any]
+    recipient: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
 class BoughtLabel:
-    """A label that is paid for; its PDF shows an address and is sealed to shipping's own key."""
+    """A label that is paid for; its PDF shows an address: `paper` is its envelope, under the recipient's key."""
 
     label_id: str
     carrier: str
     tracking_number: str
     tracking_url: str | None
-    key_id: str
-    box: bytes
+    paper: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +134,46 @@ class Shipment(Aggregate):
         self.entrusted = Entrusted(customer_id, lines, recipient)
         self._settle_state(at)
 
-    def refuse_recipient(self, codes: tuple[str, ...], at: datetime) -> None:
-        """The recipient part cannot be used; it is not kept."""
+    def refuse_recipient(
+        self,
+        codes: tuple[str, ...],
+        at: datetime,
+        *,
+        customer_id: str = "",
+        placed_at: datetime | None = None,
+        shipping_service: str = "",
+        lines: tuple[dict[str, Any], ...] = (),
+    ) -> None:
+        """The recipient part cannot be used and is not kept; the rest is, so that a corrected one can take its place."""
         if not self._note("entrusted", at):
             return
+        self.placed_at, self.shipping_service = placed_at, shipping_service
+        self.entrusted = Entrusted(customer_id, lines, None)
         self.state, self.reason = State.REFUSED, "recipient_invalid"
         self.say(PartRefused(**self._named(), part="recipient", codes=list(codes)))
+
+    def correct_recipient(self, at: datetime) -> str:
+        """A sound recipient takes the place of the old one; what became of it: `replaced`, `label_stands` or `order_ended`.
+
+        Raises TryLater where the order is not known yet, and while its label is being bought: with which address cannot be told before.
+        """
+        if not self._has("entrusted"):
+            raise TryLater("recipient_unknown")
+        if self._has("labelled"):
+            return "label_stands"
+        if self._has("cancelled"):
+            return "order_ended"
+        if self._has("packed") and not self._has("label_refused"):
+            raise TryLater("label_under_way")
+        self.say(PartCorrected(**self._named(), part="recipient"))
+        if self.state is State.REFUSED:
+            self.state, self.reason = State.WAITING, None
+        if self._has("label_refused") and self.package is not None:
+            self.facts = {fact: time for fact, time in (self.facts or {}).items() if fact != "label_refused"}
+            self.reason = None
+            self._buy_label(self.package)
+        self._settle_state(at)
+        return "replaced"
 
     def note_paid(self, at: datetime) -> None:
         self._note("paid", at)
@@ -154,7 +188,13 @@ class Shipment(Aggregate):
         self._note("capture_failed", at)
 
     def hold(self, at: datetime) -> None:
-        self._note("held", at)
+        """`at` is when orders held it: of a hold and a release the later one counts, in whatever order they are heard."""
+        self._note_latest("held", at)
+        self._settle_state(at)
+
+    def release(self, at: datetime) -> None:
+        """`at` is when orders released it."""
+        self._note_latest("released", at)
         self._settle_state(at)
 
     def cancel(self, at: datetime) -> None:
@@ -179,14 +219,7 @@ class Shipment(Aggregate):
         self.package = package
         self._note("packed", at)
         self.say(ParcelPacked(**self._named(), parcel=self.parcel))
-        details = {
-            "shipping_service": self.shipping_service,
-            "weight_grams": package.weight_grams,
-            "length_mm": package.length_mm,
-            "width_mm": package.width_mm,
-            "height_mm": package.height_mm,
-        }
-        self.intend(Intent(BUY_LABEL, self.parcel, details))
+        self._buy_label(package)
         self._settle_state(at)
 
     def hand_over(self, at: datetime) -> None:
@@ -226,6 +259,16 @@ class Shipment(Aggregate):
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def _buy_label(self, package: Package) -> None:
+        details = {
+            "shipping_service": self.shipping_service,
+            "weight_grams": package.weight_grams,
+            "length_mm": package.length_mm,
+            "width_mm": package.width_mm,
+            "height_mm": package.height_mm,
+        }
+        self.intend(Intent(BUY_LABEL, self.parcel, details))
+
     def _dispatch(self, at: datetime) -> None:
         if not self._note("dispatched", at):
             return
@@ -254,7 +297,7 @@ class Shipment(Aggregate):
             self.state = State.LABEL_REFUSED
         elif has("packed"):
             self.state = State.LABELLING
-        elif has("held"):
+        elif self._is_held:
             self.state = State.HELD
         elif has("picked"):
             self.state = State.TO_PACK
@@ -264,6 +307,15 @@ class Shipment(Aggregate):
                 self.say(PickListIssued(**self._named(), pick_list=self.pick_list))
         else:
             self.state = State.WAITING
+
+    @property
+    def _is_held(self) -> bool:
+        facts = self.facts or {}
+        return "held" in facts and ("released" not in facts or facts["released"] < facts["held"])
+
+    def _note_latest(self, fact: str, at: datetime) -> None:
+        known = (self.facts or {}).get(fact)
+        self.facts = {**(self.facts or {}), fact: at if known is None else max(known, at)}
 
     def _require(self, state: State) -> None:
         if self.state is not state:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from services.shipping.commands import HandOver, NoteTracking, Pack, Pick
 from services.shipping.domain import BoughtLabel, NoLabel, Package, Shipment
@@ -11,12 +12,14 @@ from shared.contracts.errors import TryLater
 from shared.contracts.events import (
     OrderCancelled,
     OrderHeld,
+    OrderReleased,
     PaymentAuthorised,
     PaymentCaptured,
     PaymentCaptureFailed,
     RecipientEntrusted,
 )
-from shared.contracts.values import OrderKey
+from shared.contracts.person_events import RecipientCorrected
+from shared.contracts.values import KeptPart, OrderKey
 
 
 class Shipments(Protocol):
@@ -28,23 +31,26 @@ class Shipments(Protocol):
 
     def save(self, shipment: Shipment) -> None: ...
 
-    def keep_label(self, shipment: Shipment, key_id: str, box: bytes) -> None: ...
+    def replace_recipient(self, key: OrderKey, recipient: dict[str, Any]) -> bool: ...
+
+    def keep_label(self, shipment: Shipment, paper: dict[str, Any]) -> None: ...
 
 
-def take_recipient(event: RecipientEntrusted, recipient_faults: tuple[str, ...], store: Shipments, at: datetime) -> None:
+def take_recipient(event: RecipientEntrusted, kept: KeptPart, store: Shipments, at: datetime) -> None:
     """The recipient of an accepted order is known; once it is paid too, its pick list is issued."""
+    if kept.is_of_nobody:
+        return
     shipment = store.shipment(event.about())
-    if recipient_faults:
-        shipment.refuse_recipient(recipient_faults, at)
+    told: dict[str, Any] = {
+        "customer_id": event.customer_id,
+        "placed_at": event.placed_at,
+        "shipping_service": event.shipping_service,
+        "lines": tuple(line.model_dump() for line in event.lines),
+    }
+    if kept.envelope is None:
+        shipment.refuse_recipient(kept.codes, at, **told)
     else:
-        shipment.entrust(
-            customer_id=event.customer_id,
-            placed_at=event.placed_at,
-            shipping_service=event.shipping_service,
-            lines=tuple(line.model_dump() for line in event.lines),
-            recipient=event.recipient.model_dump(),
-            at=at,
-        )
+        shipment.entrust(**told, recipient=kept.envelope, at=at)
     store.save(shipment)
 
 
@@ -69,10 +75,32 @@ def note_capture_failed(event: PaymentCaptureFailed, store: Shipments, at: datet
     store.save(shipment)
 
 
+def correct_recipient(
+    event: RecipientCorrected, envelopes: Mapping[str, dict[str, Any]], store: Shipments, at: datetime
+) -> dict[str, str]:
+    """A sound recipient for these open orders; what became of each."""
+    endings = {}
+    for order_number, envelope in envelopes.items():
+        shipment = store.shipment(OrderKey(event.shop, order_number))
+        ending = shipment.correct_recipient(at)
+        if ending == "replaced" and not store.replace_recipient(shipment.key, envelope):
+            raise TryLater("recipient_unknown")
+        store.save(shipment)
+        endings[order_number] = ending
+    return endings
+
+
 def hold(event: OrderHeld, store: Shipments, at: datetime) -> None:
     """The order is on hold: what has no label yet stops."""
     shipment = store.shipment(event.about())
-    shipment.hold(at)
+    shipment.hold(event.held_at or at)
+    store.save(shipment)
+
+
+def release(event: OrderReleased, store: Shipments) -> None:
+    """The hold has ended: the shipment goes on where it was."""
+    shipment = store.shipment(event.about())
+    shipment.release(event.released_at)
     store.save(shipment)
 
 
@@ -110,7 +138,7 @@ def note_label(key: OrderKey, outcome: BoughtLabel | NoLabel, store: Shipments, 
     match outcome:
         case BoughtLabel():
             if shipment.note_label(outcome, at):
-                store.keep_label(shipment, outcome.key_id, outcome.box)
+                store.keep_label(shipment, outcome.paper)
         case NoLabel():
             shipment.note_no_label(outcome.codes, at)
     store.save(shipment)

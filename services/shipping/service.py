@@ -23,19 +23,23 @@ from services.shipping.commands import (
 from services.shipping.domain import BUY_LABEL, BoughtLabel, NoLabel
 from services.shipping.gateway import BuyLabel, Carrier, LabelRefused, Sender, ShipEngine
 from services.shipping.paper import PickLine, PickList, render_pick_list
+from services.shipping.persons import ShippingPersons
+from services.shipping.retention import CLEARINGS, ShippingRetention
 from services.shipping.settings import ShippingSettings
 from services.shipping.store import ShippingReads, ShippingStore
-from shared.contracts.errors import Parked
+from shared.contracts.errors import BrownPaperError
 from shared.contracts.events import (
     OrderCancelled,
     OrderHeld,
+    OrderReleased,
     PaymentAuthorised,
     PaymentCaptured,
     PaymentCaptureFailed,
     RecipientEntrusted,
-    SealedBox,
 )
+from shared.contracts.person_events import RecipientCorrected
 from shared.contracts.values import OrderKey
+from shared.custody.vault import Opened
 from shared.database import Database
 from shared.delivery.batch import Reading
 from shared.delivery.engine import Settlement
@@ -45,9 +49,12 @@ from shared.delivery.work import IntentRow, RawMessage, Work
 from shared.dependencies import Made, settings_themselves
 from shared.http_client import HttpClient
 from shared.http_door import Answer, Request, StatusError, serve
-from shared.parts import PartHolder
+from shared.rights import RightsHolder
 
 WEBHOOK = "webhook"  # where a message came from that no queue held
+FILL_ORDER = "fill_order"  # the purpose, in the policy's word
+LABEL_PAPER = "label"
+WAREHOUSE = "warehouse"  # the role of whoever holds the staff token
 PDF = {"Content-Type": "application/pdf", "Cache-Control": "no-store"}
 Unit = Work[ShippingStore]
 
@@ -76,11 +83,15 @@ def _reads(settings: ShippingSettings) -> ShippingReads:
     return ShippingReads(Database(settings.database_url, name="shipping.reads"))
 
 
-class ShippingService(PartHolder):
+class ShippingService(RightsHolder):
     """Turns paid orders into parcels at their door."""
 
     name = "shipping"
+    part = "recipient"
     Store = ShippingStore
+    rows = ShippingPersons()
+    retained = ShippingRetention()
+    clearings = CLEARINGS
     carrier = Made(_carrier)
     reads = Made(_reads)
     settings = Made(settings_themselves)
@@ -89,9 +100,7 @@ class ShippingService(PartHolder):
 
     @hears(RecipientEntrusted)
     def recipient_entrusted(self, event: RecipientEntrusted, work: Unit) -> None:
-        line_numbers = frozenset(line.line for line in event.lines)
-        faults = self.parts.read("recipient", event.recipient, event.order_number, line_numbers).codes
-        handlers.take_recipient(event, faults, work.store, work.at)
+        handlers.take_recipient(event, work.kept, work.store, work.at)
 
     @hears(PaymentAuthorised)
     def payment_authorised(self, event: PaymentAuthorised, work: Unit) -> None:
@@ -108,6 +117,15 @@ class ShippingService(PartHolder):
     @hears(OrderHeld)
     def order_held(self, event: OrderHeld, work: Unit) -> None:
         handlers.hold(event, work.store, work.at)
+
+    @hears(OrderReleased)
+    def order_released(self, event: OrderReleased, work: Unit) -> None:
+        handlers.release(event, work.store)
+
+    @hears(RecipientCorrected)
+    def recipient_corrected(self, event: RecipientCorrected, work: Unit) -> None:
+        endings = handlers.correct_recipient(event, work.kept.envelopes, work.store, work.at)
+        self.note_correction(event, work.kept, endings, work)
 
     @hears(OrderCancelled)
     def order_cancelled(self, event: OrderCancelled, work: Unit) -> None:
@@ -164,13 +182,16 @@ class ShippingService(PartHolder):
 
     @serve("GET", "/labels/<parcel>.pdf", token="staff_token")
     def label_paper(self, request: Request) -> Answer:
-        label = self.reads.label(request.values["parcel"])
-        if label is None:
+        found = self.reads.label(request.values["parcel"])
+        if found is None:
             raise StatusError(404, "label_unknown")
-        paper = self.parts.keyring.unseal_own(*label)
-        if not paper:
+        key, customer_id, envelope = found
+        opened = self.parts.open({key: (customer_id, envelope)}, purpose=FILL_ORDER, actor=WAREHOUSE)[key]
+        if isinstance(opened, BrownPaperError):
+            raise StatusError(404, "label_paper_closed")
+        if not opened.plaintext:
             raise StatusError(404, "label_paper_missing")
-        return Answer(200, paper, PDF)
+        return Answer(200, opened.plaintext, PDF)
 
     def pick(self, command: Pick, work: Unit) -> None:
         handlers.pick(command, work.store, work.at)
@@ -184,25 +205,23 @@ class ShippingService(PartHolder):
     # ── the carrier ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @prepares(BUY_LABEL)
-    def find_recipients(self, intents: Sequence[IntentRow]) -> Mapping[OrderKey, dict[str, str]]:
-        found: Mapping[OrderKey, dict[str, str]] = self.reads.recipients([intent.about for intent in intents])
-        return found
+    def open_recipients(self, intents: Sequence[IntentRow]) -> Mapping[OrderKey, Opened | BrownPaperError]:
+        opened: Mapping[OrderKey, Opened | BrownPaperError] = self.parts.open(
+            self.reads.recipients([intent.about for intent in intents]), purpose=FILL_ORDER
+        )
+        return opened
 
     @performs(BUY_LABEL)
     def ask_for_label(self, intent: IntentRow) -> BoughtLabel | NoLabel:
+        recipient = self.parts.read(intent.brought, "recipient_missing")
         call = dict(intent.details)
-        if intent.brought is None:
-            raise Parked("recipient_missing")
-        recipient = self.parts.read("recipient", SealedBox(**intent.brought), intent.about.order_number).value
-        if recipient is None:
-            raise Parked("recipient_unreadable")
         service = call.pop("shipping_service")
         ask = BuyLabel(intent.key, self.settings.shipping_services.get(service, service), recipient=recipient, **call)
         answer = self.carrier.buy_label(ask, in_doubt=intent.in_doubt)
         if isinstance(answer, LabelRefused):
             return NoLabel(answer.codes)
-        key_id, box = self.parts.seal_for_rest(answer.pdf)
-        return BoughtLabel(answer.label_id, answer.carrier, answer.tracking_number, answer.tracking_url, key_id, box)
+        paper = intent.brought.enclose(answer.pdf, LABEL_PAPER).as_json()
+        return BoughtLabel(answer.label_id, answer.carrier, answer.tracking_number, answer.tracking_url, paper)
 
     @settles(BUY_LABEL)
     def label_answered(self, settlement: Settlement, work: Unit) -> None:

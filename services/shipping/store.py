@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from services.shipping import persons
 from services.shipping.commands import NoteTracking
 from services.shipping.domain import Package, Shipment, State
 from shared.contracts.values import OrderKey
@@ -42,7 +43,7 @@ LINES = Table("shipment_lines", key=("shop", "order_number"), columns={"lines": 
 LABELS = Table(
     "labels",
     key=("parcel",),
-    columns={"shop": "text", "order_number": "text", "tracking_number": "text", "key_id": "text", "box": "bytea"},
+    columns={"shop": "text", "order_number": "text", "tracking_number": "text", "paper": "jsonb"},
 )
 
 
@@ -53,8 +54,7 @@ class SealedLabel:
     parcel: str
     key: OrderKey
     tracking_number: str
-    key_id: str
-    box: bytes
+    paper: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +115,13 @@ class ShippingStore(Store):
             self._recipients.save(shipment)
             self._lines.save(shipment)
 
-    def keep_label(self, shipment: Shipment, key_id: str, box: bytes) -> None:
+    def replace_recipient(self, key: OrderKey, recipient: dict[str, Any]) -> bool:
+        """Whether the order's recipient was there to be replaced; written at once."""
+        return persons.replace_recipient(self.connection, key, recipient)
+
+    def keep_label(self, shipment: Shipment, paper: dict[str, Any]) -> None:
         """Keep the sealed paper of a label that was just written down; once for a parcel."""
-        self._labels.save(SealedLabel(shipment.parcel, shipment.key, str(shipment.tracking_number), key_id, box))
+        self._labels.save(SealedLabel(shipment.parcel, shipment.key, str(shipment.tracking_number), paper))
 
 
 class ShippingReads:
@@ -161,17 +165,27 @@ class ShippingReads:
             return None
         return _work_item(row), datetime.fromisoformat(row[7])
 
-    def label(self, parcel: str) -> tuple[str, bytes] | None:
-        """(key_id, box) of the paper of a parcel's label."""
-        with self._database.begin() as connection:
-            row = connection.execute("select key_id, box from labels where parcel = %s", (parcel,)).fetchone()
-        return (row[0], row[1]) if row else None
-
-    def recipients(self, keys: Sequence[OrderKey]) -> dict[OrderKey, dict[str, str]]:
-        """The sealed recipients of these orders; where there is none, no entry."""
+    def label(self, parcel: str) -> tuple[OrderKey, str, dict[str, Any]] | None:
+        """Whose it is (order and customer), and the paper of a parcel's label in its envelope."""
         with self._database.single() as connection:
-            rows = read_rows(connection, RECIPIENTS, keys)
-            return {OrderKey(row["shop"], row["order_number"]): row["recipient"] for row in rows}
+            row = connection.execute(
+                """
+                select shop, order_number, customer_id, paper
+                from labels join recipients using (shop, order_number) where parcel = %s
+                """,
+                (parcel,),
+            ).fetchone()
+        return (OrderKey(row[0], row[1]), row[2], row[3]) if row else None
+
+    def recipients(self, keys: Sequence[OrderKey]) -> dict[OrderKey, tuple[str, dict[str, Any]]]:
+        """(customer_id, recipient in its envelope) of these orders; where there is none, no entry."""
+        with self._database.single() as connection:
+            rows = list(read_rows(connection, RECIPIENTS, keys))
+        return {
+            OrderKey(row["shop"], row["order_number"]): (row["customer_id"], row["recipient"])
+            for row in rows
+            if row["recipient"] is not None
+        }
 
 
 def _work_item(row: tuple[Any, ...]) -> WorkItem:
@@ -225,11 +239,4 @@ def _lines_row(shipment: Shipment) -> Row:
 
 
 def _label_row(label: SealedLabel) -> Row:
-    box = "\\x" + label.box.hex()
-    return {
-        "parcel": label.parcel,
-        **label.key._asdict(),
-        "tracking_number": label.tracking_number,
-        "key_id": label.key_id,
-        "box": box,
-    }
+    return {"parcel": label.parcel, **label.key._asdict(), "tracking_number": label.tracking_number, "paper": label.paper}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from shared.cli import crew, demo, orders, parked, storefront, stuck
+from shared.cli import backups, crew, demo, keyrings, orders, parked, privacy, retaining, storefront, stuck
 
 app = typer.Typer(
     name="brownpaper",
@@ -15,7 +15,14 @@ app = typer.Typer(
 )
 app.add_typer(storefront.app, name="storefront")
 app.add_typer(orders.app, name="orders")
+app.add_typer(privacy.app, name="privacy")
 app.add_typer(parked.app, name="parked")
+privacy.app.command(name="rotate-master")(keyrings.rotate_master)
+privacy.app.add_typer(keyrings.audit, name="audit")
+privacy.app.command(name="retention")(retaining.retention)
+privacy.app.add_typer(retaining.hold, name="hold")
+app.command(name="backup")(backups.backup)
+app.command(name="restore")(backups.restore)
 app.command(name="stuck")(stuck.stuck)
 app.command(name="crew")(crew.crew)
 app.command(name="demo")(demo.demo)

@@ -23,7 +23,7 @@ from shared.cli.tally import Tally
 from shared.cli.workers import Stillness, Workers
 
 _NOTHING_MOVES_SECONDS = 120.0
-_SETTLED_SECONDS = 20.0
+_SETTLED_SECONDS = 45.0  # a killed service leaves calls behind, and they are taken up when their lease of 30 seconds is over
 _LOOK_EVERY_SECONDS = 0.5
 _DOWN_SECONDS = 2.0
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from time import monotonic, sleep
 from typing import Any
 
 from nacl.public import PublicKey, SealedBox
@@ -19,6 +20,7 @@ from shared.cli.terminal import NotDone
 PART_FOR = {"recipient": "shipping", "contact": "notifications", "billing": "payments"}
 """Each personal part and the one service that may open it."""
 _RENEW_BEFORE = timedelta(minutes=5)
+_ASK_AGAIN_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,12 @@ class SealingKey:
 class Keys:
     """The services' current sealing keys from `GET /keys`, fetched when first needed and again before one expires.
 
-    `seal` raises NotDone where a service shows no usable key. Not safe for two threads at once.
+    A service that has just started may not have announced its key yet: it is waited for, `patience_seconds` at most. `seal` raises
+    NotDone where a service shows no usable key. Not safe for two threads at once.
     """
 
-    def __init__(self, orders: Door) -> None:
-        self._orders = orders
+    def __init__(self, orders: Door, *, patience_seconds: float = 15.0) -> None:
+        self._orders, self._patience_seconds = orders, patience_seconds
         self._keys: dict[str, SealingKey] = {}
 
     def seal(self, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,9 +56,13 @@ class Keys:
 
     def _key(self, service: str) -> SealingKey:
         key = self._keys.get(service)
-        if key is None or key.expires_at - _RENEW_BEFORE <= datetime.now(UTC):
+        deadline = monotonic() + self._patience_seconds
+        while key is None or key.expires_at - _RENEW_BEFORE <= datetime.now(UTC):
             self._keys = read_keys(self._orders.get_json("/keys"))
             key = self._keys.get(service)
+            if key is not None or monotonic() > deadline:
+                break
+            sleep(_ASK_AGAIN_SECONDS)
         if key is None or key.expires_at <= now():
             raise NotDone(f"The orders service shows no current sealing key of {service}; is that service running?")
         return key

@@ -7,51 +7,10 @@ never removed. No event holds a personal datum in the clear: a part travels as t
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
-from shared.contracts.values import OrderKey
-
-
-class Word(BaseModel):
-    """A frozen value in an event; its errors never show what was sent."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
-
-
-class SealedBox(Word):
-    """A personal part, readable by one service alone: libsodium's sealed box in base64 under the key `key_id`."""
-
-    sealed_for: str
-    key_id: str
-    box: str
-
-    def __repr__(self) -> str:
-        return f"SealedBox(sealed_for={self.sealed_for!r}, key_id={self.key_id!r})"
-
-    __str__ = __repr__
-
-
-class Event(Word):
-    """Something that happened. `exchange` is the speaker's; `type` is the routing key and the CloudEvent's type."""
-
-    type: ClassVar[str]
-    exchange: ClassVar[str]
-
-    def about(self) -> OrderKey | None:
-        """The order it is about, or None."""
-        return None
-
-
-class OrderEvent(Event):
-    """Something that happened to one order: (`shop`, `order_number`) is the order's key."""
-
-    shop: str
-    order_number: str
-
-    def about(self) -> OrderKey:
-        return OrderKey(self.shop, self.order_number)
+from shared.contracts.person_events import PERSON_EVENTS
+from shared.contracts.words import Event, OrderEvent, Reason, SealedBox, Word
 
 
 class OrderLine(Word):
@@ -74,11 +33,6 @@ class PaymentReference(Word):
     reference: str
 
 
-class Reason(Word):
-    code: str
-    path: str = ""
-
-
 # ── orders says, to one service each ─────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -88,6 +42,7 @@ class RecipientEntrusted(OrderEvent):
     type = "recipient_entrusted"
     exchange = "orders.parts"
     customer_id: str
+    policy_version: str
     placed_at: datetime
     shipping_service: str
     lines: list[OrderLine]
@@ -100,6 +55,7 @@ class ContactEntrusted(OrderEvent):
     type = "contact_entrusted"
     exchange = "orders.parts"
     customer_id: str
+    policy_version: str
     placed_at: datetime
     currency: str
     discount: str
@@ -116,6 +72,7 @@ class BillingEntrusted(OrderEvent):
     type = "billing_entrusted"
     exchange = "orders.parts"
     customer_id: str
+    policy_version: str
     placed_at: datetime
     currency: str
     total: str
@@ -132,9 +89,20 @@ class OrderAccepted(OrderEvent):
 
 
 class OrderHeld(OrderEvent):
+    """`held_at` tells a hold from an earlier one that was ended: the later of the two words counts."""
+
     type = "order_held"
     exchange = "orders.events"
     reasons: list[Reason]
+    held_at: datetime | None = None
+
+
+class OrderReleased(OrderEvent):
+    """Every part that the order was held for is sound by now."""
+
+    type = "order_released"
+    exchange = "orders.events"
+    released_at: datetime
 
 
 class OrderCancelled(OrderEvent):
@@ -146,6 +114,24 @@ class OrderCancelled(OrderEvent):
 class OrderCompleted(OrderEvent):
     type = "order_completed"
     exchange = "orders.events"
+
+
+class LegalHoldPlaced(OrderEvent):
+    """What is kept of this order must stay, whatever its time. `clause` is the promise of the policy, or the addendum, that lets it."""
+
+    type = "legal_hold_placed"
+    exchange = "orders.events"
+    clause: str
+    said_at: datetime
+
+
+class LegalHoldLifted(OrderEvent):
+    """The order's data goes in its time again."""
+
+    type = "legal_hold_lifted"
+    exchange = "orders.events"
+    clause: str
+    said_at: datetime
 
 
 # ── payments says ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -253,6 +239,27 @@ class IntakeKeyPublished(Event):
     expires_at: datetime
 
 
+class RecordAnchored(Event):
+    """Where a service's record of openings stands: the hash of the entry at `position`, kept elsewhere so that a rewritten record shows."""
+
+    type = "record_anchored"
+    exchange = ""
+    service: str
+    position: int
+    hash: str
+
+
+class IncidentNoticed(Event):
+    """Something that must not be was noticed: `kind` is `envelope_broken` or `record_broken`, `place` tells repeats apart and names nobody."""
+
+    type = "incident_noticed"
+    exchange = ""
+    service: str
+    kind: str
+    place: str
+    noticed_at: datetime
+
+
 # ── to the storefront ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -265,7 +272,7 @@ class Answer(Event):
     data: dict[str, Any]
 
 
-EVENTS: dict[str, type[Event]] = {
+EVENTS: dict[str, type[Event]] = {event.type: event for event in PERSON_EVENTS} | {
     event.type: event
     for event in (
         RecipientEntrusted,
@@ -273,6 +280,7 @@ EVENTS: dict[str, type[Event]] = {
         BillingEntrusted,
         OrderAccepted,
         OrderHeld,
+        OrderReleased,
         OrderCancelled,
         OrderCompleted,
         PaymentAuthorised,
@@ -287,6 +295,12 @@ EVENTS: dict[str, type[Event]] = {
         MailSent,
         PartRefused,
         IntakeKeyPublished,
+        LegalHoldPlaced,
+        LegalHoldLifted,
+        RecordAnchored,
+        IncidentNoticed,
     )
 }
 """Every internal event by its wire name, which is chosen and never derived."""
+
+__all__ = ["EVENTS", "Event", "OrderEvent", "Reason", "SealedBox", "Word"]

@@ -1,4 +1,4 @@
-"""Values that refuse to be wrong: money and the key of an order."""
+"""Values that refuse to be wrong: money, the key of an order, a part that was taken in."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import re
 import time
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 from uuid import UUID
 
 # ISO 4217 list one: currencies whose minor unit is not two digits. Codes without a minor unit of their own (gold, test
@@ -76,6 +76,21 @@ class OrderKey(NamedTuple):
 
     shop: str
     order_number: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPart:
+    """What was taken in of a message's personal part: its envelope (JSON values) for the store, or the codes that say why it cannot be used."""
+
+    ERASED: ClassVar[str] = "person_erased"
+
+    envelope: dict[str, Any] | None
+    codes: tuple[str, ...] = ()
+
+    @property
+    def is_of_nobody(self) -> bool:
+        """The person was erased: nothing of the order is taken in any more."""
+        return self.codes == (self.ERASED,)
 
 
 def new_id() -> UUID:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import eventlet
 import psycopg
@@ -54,6 +54,14 @@ class Reader(Protocol):
     def __call__(self, raw: RawMessage) -> Reading: ...
 
 
+class Door(Protocol):
+    """What batches ask of a door beside its handlers: see `shared.delivery.entrypoints.Door`."""
+
+    def carries_part(self, delivery: Delivery) -> bool: ...
+
+    def keep_parts(self, deliveries: Sequence[Delivery]) -> None: ...
+
+
 @dataclass(slots=True)
 class Outcome:
     """What a committed transaction leaves to do: endings to report, events to publish, calls to make.
@@ -87,7 +95,7 @@ class Batches:
         self._database, self._store_class, self._speaker, self._endings = database, store_class, speaker, Endings(ladder)
         self.writer, self.publish_lease, self.call_lease = writer, publish_lease, call_lease
 
-    def run(self, door: object, read: Reader, deliveries: Sequence[Delivery]) -> list[Outcome]:
+    def run(self, door: Door, read: Reader, deliveries: Sequence[Delivery]) -> list[Outcome]:
         """Handle these, commit, and say what came of it.
 
         Raises DatabaseUnavailable when waiting may help; what was committed of these by then comes again as `repeated`.
@@ -95,7 +103,9 @@ class Batches:
         reach("received")
         readable = [delivery for delivery in deliveries if self._read(read, delivery)]
         reach("read")
-        unread = Outcome(unread=[delivery for delivery in deliveries if delivery.message is None])
+        readable = self._keep_parts(door, readable)
+        ready = {id(delivery) for delivery in readable}
+        unread = Outcome(unread=[delivery for delivery in deliveries if id(delivery) not in ready])
         if len(readable) > 1:
             try:
                 return [self._one_transaction(door, readable), unread]
@@ -103,7 +113,20 @@ class Batches:
                 _log.info("batch_split", extra={"error": type(error).__name__, "batch": len(readable)})
         return [*(self._alone(door, delivery) for delivery in readable), unread]
 
-    def _alone(self, door: object, delivery: Delivery) -> Outcome:
+    @staticmethod
+    def _keep_parts(door: Door, deliveries: list[Delivery]) -> list[Delivery]:
+        """Take in what the messages bring of persons; those that must wait for it are left out, and hold up nobody."""
+        carrying = [delivery for delivery in deliveries if delivery.kept is None and door.carries_part(delivery)]
+        if not carrying:
+            return deliveries
+        try:
+            door.keep_parts(carrying)
+        except TryLater:
+            waiting = {id(delivery) for delivery in carrying}
+            return [delivery for delivery in deliveries if id(delivery) not in waiting]
+        return deliveries
+
+    def _alone(self, door: Door, delivery: Delivery) -> Outcome:
         refusals = 0
         for tries in range(MOST_CONTENTIONS + 3):
             try:
@@ -152,16 +175,7 @@ class Batches:
             raw.body = raw.body if reading.body is None else reading.body
         return True
 
-    def _one_transaction(self, door: object, deliveries: Sequence[Delivery]) -> Outcome:
-        try:
-            return self._transaction(door, deliveries)
-        except DatabaseUnavailable:
-            # It may have been committed: then its events stand under our name, and nobody publishes them before the sweep does. Under
-            # another name the later events of their orders wait for them.
-            self.writer = uuid4()
-            raise
-
-    def _transaction(self, door: object, deliveries: Sequence[Delivery]) -> Outcome:
+    def _one_transaction(self, door: Door, deliveries: Sequence[Delivery]) -> Outcome:
         at = datetime.now(UTC)
         with self._database.begin() as connection:
             recorder = Recorder(self._speaker, at)
@@ -199,7 +213,7 @@ class Batches:
         waiting = tables.write_outbox(connection, rows, at, at + self.publish_lease, self.writer)
         return [row for row in rows if row.id not in waiting]
 
-    def _handle(self, door: object, delivery: Delivery, work: Work[Any], unclaimed: _Unclaimed) -> Ending:
+    def _handle(self, door: Door, delivery: Delivery, work: Work[Any], unclaimed: _Unclaimed) -> Ending:
         """One delivery by its method; a failure takes back what this delivery saved and recorded, and nothing else."""
         if not unclaimed.take(delivery):
             return Ending("repeated")
@@ -209,7 +223,8 @@ class Batches:
         try:
             if isinstance(delivery.message, Exception):
                 raise delivery.message
-            result = getattr(door, delivery.method)(delivery.message, work)
+            given = work if delivery.kept is None else replace(work, kept=delivery.kept)
+            result = getattr(door, delivery.method)(delivery.message, given)
         except (DatabaseUnavailable, Contended, psycopg.Error):
             raise  # the whole transaction is lost
         except Exception as error:

@@ -20,7 +20,7 @@ from shared.contracts.errors import TryLater
 from shared.database import Database
 from shared.delivery import topology
 from shared.delivery.amqp import Consumer, Publisher
-from shared.delivery.batch import Batches, Outcome
+from shared.delivery.batch import Batches, Door, Outcome
 from shared.delivery.calls import Calls, Settlement
 from shared.delivery.horizon import Horizon
 from shared.delivery.ladder import Ladder
@@ -142,7 +142,7 @@ class Engine(SharedExtension):
         """Have these handled and wait for their endings: see `Line.ask`."""
         return self._line.ask(asks)
 
-    def run_batch(self, door: object, deliveries: list[Delivery]) -> list[Outcome]:
+    def run_batch(self, door: Door, deliveries: list[Delivery]) -> list[Outcome]:
         """What the door's batch method does: see `Batches.run`."""
         return self._batches.run(door, partial(self.routes.read, self.container.service_name, door, self._horizon), deliveries)
 

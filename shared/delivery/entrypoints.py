@@ -137,6 +137,13 @@ class Door:
         outcomes: list[Outcome] = self.engine.run_batch(self, deliveries)
         return outcomes
 
+    def carries_part(self, delivery: Delivery) -> bool:
+        """Whether a message brings a personal part that this service takes in."""
+        return False
+
+    def keep_parts(self, deliveries: Sequence[Delivery]) -> None:
+        """Take in the parts of these messages, before the transaction: each gets its `kept`. Raises TryLater where that must wait."""
+
     @_registered(lambda engine, _method, entrypoint: engine.routes.make_calls_through(entrypoint))
     def make_calls(self, kind: str, intents: list[IntentRow]) -> None:
         self.engine.make_calls(self, kind, intents)

@@ -126,6 +126,10 @@ class Shelf(Generic[K, T]):
         self._undo.append((key, self._saved.get(key)))
         self._saved[key] = item
 
+    def saved(self) -> list[T]:
+        """What was saved in this transaction and is not written yet."""
+        return list(self._saved.values())
+
     def mark(self) -> None:
         """From here on `rollback` takes back what is saved."""
         self._undo.clear()
@@ -148,6 +152,11 @@ class Shelf(Generic[K, T]):
         if changed:
             self._connection.execute(self._table.update, (orjson.dumps(changed).decode(),))
         self._saved.clear()
+
+    def forget(self) -> None:
+        """Write what is saved and read everything anew, before rows are changed past this shelf and before this handler saves anything."""
+        self.flush()
+        self._loaded.clear()
 
 
 def _plain(key: Any) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Who hears what, once: exchanges, queues, bindings and what each broker user may do.
+"""Who hears what, once: exchanges, queues, bindings and what each broker user says and reads. Who may have which part is the policy's.
 
 One step (`declare`) makes all of it as the broker's administrator before anybody publishes; a service only uses it. That the broker
 holds exactly this topology is told by a marker exchange named after its digest (`marker`): a service that does not find its marker
@@ -8,10 +8,12 @@ does not start (decision 0004).
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass, field
 
 import kombu
+
+from shared.policy import load
+from shared.policy.compile_broker import WiredQueue, Wiring, any_of, refuse_strangers
 
 PARKED_EXCHANGE = "parked"
 ANSWERS_EXCHANGE = "storefront.answers"
@@ -37,17 +39,34 @@ DELIVERY_LIMIT = 20  # deliveries of one message that crashed its consumer, befo
 
 SERVICES = ("orders", "payments", "shipping", "notifications")
 
+# What each holder of a personal part answers to what persons ask for.
+_OF_HOLDERS: dict[str, tuple[str, ...]] = {
+    "part_corrected": ("orders",),
+    "request_receipted": ("orders",),
+    "data_piece_sealed": ("orders",),
+    "receipt_key_published": ("orders",),
+}
 HEARERS: dict[str, dict[str, tuple[str, ...]]] = {
     "orders.parts": {
         "recipient_entrusted": ("shipping",),
         "contact_entrusted": ("notifications",),
         "billing_entrusted": ("payments",),
+        "recipient_corrected": ("shipping",),
+        "contact_corrected": ("notifications",),
+        "billing_corrected": ("payments",),
     },
     "orders.events": {
         "order_accepted": (),
         "order_completed": (),
         "order_held": ("shipping",),
+        "order_released": ("shipping",),
         "order_cancelled": ("shipping", "notifications"),
+        "person_deactivated": ("payments", "shipping", "notifications"),
+        "erasure_ordered": ("payments", "shipping", "notifications"),
+        "data_copy_ordered": ("payments", "shipping", "notifications"),
+        "preferences_noted": ("notifications",),
+        "legal_hold_placed": ("payments", "shipping", "notifications"),
+        "legal_hold_lifted": ("payments", "shipping", "notifications"),
     },
     "payments.events": {
         "payment_authorised": ("orders", "shipping", "notifications"),
@@ -56,6 +75,9 @@ HEARERS: dict[str, dict[str, tuple[str, ...]]] = {
         "payment_capture_failed": ("orders", "shipping"),
         "part_refused": ("orders",),
         "intake_key_published": ("orders",),
+        **_OF_HOLDERS,
+        "record_anchored": ("orders",),
+        "incident_noticed": ("orders",),
     },
     "shipping.events": {
         "pick_list_issued": ("orders",),
@@ -65,11 +87,17 @@ HEARERS: dict[str, dict[str, tuple[str, ...]]] = {
         "shipment_delivered": ("orders", "notifications"),
         "part_refused": ("orders",),
         "intake_key_published": ("orders",),
+        **_OF_HOLDERS,
+        "record_anchored": ("orders",),
+        "incident_noticed": ("orders",),
     },
     "notifications.events": {
         "mail_sent": (),
         "part_refused": ("orders",),
         "intake_key_published": ("orders",),
+        **_OF_HOLDERS,
+        "record_anchored": ("orders",),
+        "incident_noticed": ("orders",),
     },
 }
 """exchange → event → the services that hear it."""
@@ -82,15 +110,6 @@ class Queue:
     name: str
     bindings: tuple[tuple[str, str], ...]
     arguments: dict[str, str | int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Permission:
-    """What a broker user may do in the virtual host: anchored regular expressions, as RabbitMQ takes them."""
-
-    configure: str
-    write: str
-    read: str
 
 
 def events_queue(service: str) -> str:
@@ -178,30 +197,27 @@ def speaker_on(exchange: str) -> str | None:
     return next((service for service in SERVICES if exchange in own_exchanges(service)), None)
 
 
-def _any_of(names: tuple[str, ...]) -> str:
-    return f"^({'|'.join(re.escape(name) for name in sorted(names))})$" if names else "^$"
-
-
-def permissions(user: str) -> Permission:
-    """The least that a user needs: a service writes its own exchanges and reads its own queues; nobody configures."""
+def said_by(user: str) -> dict[str, str]:
+    """Exchange → the routing keys that a user may publish to it, as an anchored expression."""
     if user == "storefront":
-        return Permission("^$", _any_of((INTAKE_EXCHANGE,)), _any_of((ANSWERS_QUEUE,)))
-    return Permission("^$", _any_of(own_exchanges(user)), _any_of(readable_queues_of(user)))
+        return {
+            INTAKE_EXCHANGE: "^.*$"
+        }  # a routing key that is no event of the contract is refused with an answer, not by the broker
+    return {
+        exchange: "^[a-z_]+$" if exchange == ANSWERS_EXCHANGE else any_of(HEARERS[exchange]) for exchange in own_exchanges(user)
+    }
 
 
-def topic_rows(user: str) -> list[tuple[str, str, str]]:
-    """(exchange, write, read) for every exchange: RabbitMQ allows everything where a user has no topic row at all."""
-    rows = []
-    for exchange in EXCHANGES:
-        write = "^$"
-        if user == "storefront" and exchange == INTAKE_EXCHANGE:
-            write = "^.*$"  # a routing key that is no event of the contract is refused with an answer, not by the broker
-        elif user == "orders" and exchange == ANSWERS_EXCHANGE:
-            write = "^[a-z_]+$"
-        elif user in SERVICES and exchange in own_exchanges(user):
-            write = _any_of(tuple(HEARERS[exchange]))
-        rows.append((exchange, write, "^$"))
-    return rows
+def wiring() -> Wiring:
+    """What the policy is compiled with into users, permissions and topic rows (`shared.policy.compile_broker`)."""
+    users = (*SERVICES, "storefront")
+    return Wiring(
+        exchanges=dict.fromkeys(EXCHANGES, "topic"),
+        hearers=HEARERS,
+        queues={queue.name: WiredQueue(queue.bindings, queue.arguments) for queue in QUEUES},
+        says={user: said_by(user) for user in users},
+        reads={user: (ANSWERS_QUEUE,) if user == "storefront" else readable_queues_of(user) for user in users},
+    )
 
 
 def marker() -> str:
@@ -211,7 +227,11 @@ def marker() -> str:
 
 
 def declare(connection_uri: str) -> None:
-    """Declare exchanges, queues and bindings, and last the marker. Safe to repeat; raises kombu's errors."""
+    """Declare exchanges, queues and bindings, and last the marker. Safe to repeat.
+
+    Raises kombu's errors, and `WiringRefused` where a part would reach a service that the policy does not let hold it.
+    """
+    refuse_strangers(load(), wiring())
     with kombu.Connection(connection_uri) as connection:
         channel = connection.default_channel
         for exchange in EXCHANGES:

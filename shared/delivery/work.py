@@ -34,7 +34,8 @@ class Delivery:
     """One thing for one handler: a message from a queue, the outcome of a call, an ask over HTTP.
 
     `method` names the door's method. `claim` (speaker, id) is taken in the inbox, where there is one; `intent_id` is the intent that this
-    settles, under this `lease`; `held_id` the held row that this tries again. `on_end` is called once, after the commit.
+    settles, under this `lease`; `held_id` the held row that this tries again. `kept` is what was taken in of its personal part. `on_end` is
+    called once, after the commit.
     """
 
     method: str
@@ -49,6 +50,7 @@ class Delivery:
     first_at: datetime | None = None
     traceparent: str | None = None
     raw: RawMessage | None = None
+    kept: Any = None
 
 
 @dataclass(slots=True)
@@ -178,10 +180,14 @@ S = TypeVar("S", bound=Store)
 
 @dataclass(frozen=True, slots=True)
 class Work(Generic[S]):
-    """What a door's method gets beside the message: the service's store on this transaction, and the time (aware UTC)."""
+    """What a door's method gets beside the message: the service's store on this transaction, and the time (aware UTC).
+
+    `kept` is what was taken in of the message's personal part before the transaction, for a door that holds one.
+    """
 
     store: S
     at: datetime
+    kept: Any = None
 
     def tell(self, event: Event) -> None:
         """Say an event that no domain object remembers."""

@@ -51,9 +51,8 @@ class Customer:
     def entrust(self, contact: dict[str, Any] | None = None, box: dict[str, str] | None = None) -> None:
         data = order_placed(self.number)["data"]
         lines = [{name: line[name] for name in ("line", "title", "quantity", "unit_price")} for line in data["lines"]]
-        told = {
-            name: data[name] for name in ("customer_id", "placed_at", "currency", "discount", "shipping_price", "tax", "total")
-        }
+        amounts = ("currency", "discount", "shipping_price", "tax", "total")
+        told = {name: data[name] for name in ("customer_id", "policy_version", "placed_at", *amounts)}
         sealed = box or seal(contact or self.canary.contact, self.key, bound_to=self.number)
         self.scene.wire.say(
             "orders", "contact_entrusted", {**self.named, **told, "lines": lines, "contact": sealed}, exchange="orders.parts"

@@ -256,8 +256,9 @@ def test_a_part_in_the_clear_is_sealed_at_the_door_and_stands_nowhere(
     everybody.hear("order_accepted", number)
     spoilt = order_placed(recipient=canary.recipient, contact=canary.contact, total="1.00")
     assert post(orders, spoilt).status == 422
-    deferred = envelope("customer_corrected", {"customer_id": "m-1", "contact": canary.contact})
-    assert post(orders, deferred).status == 202
+    corrected = envelope("customer_corrected", {"customer_id": event["data"]["customer_id"], "contact": canary.contact})
+    assert post(orders, corrected).status == 202
+    everybody.hear("contact_corrected")
     orders.settled()
     assert canary.in_text(scene.texts()) == []
     assert canary.in_text(orders.log()) == []
@@ -302,11 +303,6 @@ def _others(canary: Canary) -> dict[str, dict[str, Any]]:
         "order_cancellation_requested": {"order_number": "N-1", "reason": "buyer"},
         "payment_replaced": {"order_number": "N-1", "payment": {"provider": "paypal", "reference": "R-1"}},
         "return_requested": {"order_number": "N-1", "lines": [{"line": 1, "quantity": 1}], "reason": "unwanted"},
-        "customer_corrected": {"customer_id": "m-1", "recipient": canary.recipient, "contact": canary.contact},
-        "customer_deactivated": {"customer_id": "m-1"},
-        "customer_erasure_requested": {"customer_id": "m-1", "request_id": "r-1"},
-        "customer_data_requested": {"customer_id": "m-1", "request_id": "r-1", "reply_key": IntakeKey("x").public_key},
-        "preferences_changed": {"customer_id": "m-1", "communication": "none"},
         "friend_referred": {
             "customer_id": "m-1",
             "item": {"title": "Ring", "url": "https://www.astrojewelry.com/ring"},

@@ -17,7 +17,7 @@ from shared.cli.crew import Crew
 from tests.component.events import order_placed
 from tests.e2e.day import CALM, Day
 from tests.e2e.faults import _run, run
-from tests.integration.facts import ask, wait_for
+from tests.integration.facts import ask, rows, wait_for
 from tests.integration.wire import Wire
 
 
@@ -63,6 +63,16 @@ class Shop:
         finally:
             stop.set()
             worker.join(timeout=30)
+
+    def settled(self) -> None:
+        """Wait until no service has anything left to publish, to call or to try again."""
+        statement = """
+            select (select count(*) from outbox) + (select count(*) from intents where parked is null)
+                + (select count(*) from held where state = 'later')
+        """
+        for service in ("ORDERS", "PAYMENTS", "SHIPPING", "NOTIFICATIONS"):
+            database = self.env[f"{service}_DATABASE_URL"]
+            wait_for(lambda database=database: rows(database, statement) == [(0,)], f"{service} to have nothing left to do")
 
     def logs(self) -> str:
         return "\n".join(path.read_text(errors="replace") for path in Path(self.stack.folder).rglob("*.log"))

@@ -194,7 +194,7 @@ class Scene:
         }
         if name in databases.KEYRING_SERVICES:
             own["KEYRING_DATABASE_URL"] = self._database("keyring", name)
-            own["KEYRING_MASTER_KEY_FILE"] = str(self.configuration.master_key_file(name))
+            own |= self.configuration.keyring_environment(name)
         for setting in ("PAYPAL_BASE_URL", "TWOCHECKOUT_BASE_URL", "TWOCHECKOUT_IDN_URL", "CARRIER_BASE_URL", "SMTP_URL"):
             try:
                 self.configuration[setting]

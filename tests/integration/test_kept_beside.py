@@ -43,13 +43,16 @@ def a_shipment(number: int, **changes: Any) -> Shipment:
 
 
 def test_the_paper_of_a_label_is_kept_beside_and_found_by_its_parcel(database_of: DatabaseOf) -> None:
-    database, shipment = database_of("shipping"), a_shipment(1, tracking_number="1Z1")
-    _save(database, "shipping", lambda store: store.keep_label(shipment, "shipping-2026-47", bytes(range(256))))
-    assert ShippingReads(database).label(shipment.parcel) == ("shipping-2026-47", bytes(range(256)))
+    database, shipment = (
+        database_of("shipping"),
+        a_shipment(1, tracking_number="1Z1", entrusted=EntrustedRecipient("m-1", (), {"box": "r"})),
+    )
+    _save(database, "shipping", lambda store: store.keep_label(shipment, {"box": "p"}), lambda store: store.save(shipment))
+    assert ShippingReads(database).label(shipment.parcel) == (shipment.key, "m-1", {"box": "p"})
     assert ShippingReads(database).label("PC-AAAAAAAAAAAA-1") is None
     with pytest.raises(Contended):  # nobody keeps it twice: `note_label` says whether it is news
-        _save(database, "shipping", lambda store: store.keep_label(shipment, "shipping-2026-48", b"another"))
-    assert ShippingReads(database).label(shipment.parcel) == ("shipping-2026-47", bytes(range(256)))
+        _save(database, "shipping", lambda store: store.keep_label(shipment, {"box": "another"}))
+    assert ShippingReads(database).label(shipment.parcel) == (shipment.key, "m-1", {"box": "p"})
 
 
 def test_a_tracking_number_that_was_used_before_belongs_to_the_newest_parcel(database_of: DatabaseOf) -> None:
@@ -58,7 +61,7 @@ def test_a_tracking_number_that_was_used_before_belongs_to_the_newest_parcel(dat
     _save(
         database,
         "shipping",
-        *(lambda store, it=it: (store.save(it), store.keep_label(it, "k", b"x")) for it in (old, new, other)),
+        *(lambda store, it=it: (store.save(it), store.keep_label(it, {"box": "x"})) for it in (old, new, other)),
     )
     with database.begin() as connection:
         store = ShippingStore(connection, Recorder("shipping", AT))
@@ -90,7 +93,7 @@ def test_one_who_saves_again_what_a_neighbour_took_on_keeps_it_once(database_of:
         store.save(second)
 
     _save(database, "notifications", both)
-    assert NotificationsReads(database).contacts([key]) == {key: KeptContact({"box": "c"}, {"total": "1.00"})}
+    assert NotificationsReads(database).contacts([key]) == {key: KeptContact("m-1", {"box": "c"}, {"total": "1.00"})}
 
 
 def test_what_a_call_needs_is_read_for_many_orders_at_once_and_for_no_other(database_of: DatabaseOf) -> None:
@@ -103,16 +106,16 @@ def test_what_a_call_needs_is_read_for_many_orders_at_once_and_for_no_other(data
     contacts = [
         Correspondence(key=key, entrusted=EntrustedContact("m", {"total": f"{key}"}, {"box": f"c {key}"})) for key in known
     ]
-    billings = [Payment(key=key, billing={"box": f"b {key}"}) for key in known]
+    billings = [Payment(key=key, customer_id="m", billing={"box": f"b {key}"}) for key in known]
     _save(shipping, "shipping", lambda store: [store.save(it) for it in recipients])
     _save(notifications, "notifications", lambda store: [store.save(it) for it in contacts])
     _save(payments, "payments", lambda store: [store.save(it) for it in billings])
 
-    assert ShippingReads(shipping).recipients(asked) == {key: {"box": f"r {key}"} for key in found}
+    assert ShippingReads(shipping).recipients(asked) == {key: ("m", {"box": f"r {key}"}) for key in found}
     assert NotificationsReads(notifications).contacts(asked) == {
-        key: KeptContact({"box": f"c {key}"}, {"total": f"{key}"}) for key in found
+        key: KeptContact("m", {"box": f"c {key}"}, {"total": f"{key}"}) for key in found
     }
-    assert PaymentsReads(payments).billings(asked) == {key: {"box": f"b {key}"} for key in found}
+    assert PaymentsReads(payments).billings(asked) == {key: ("m", {"box": f"b {key}"}) for key in found}
     assert PaymentsReads(payments).billings([]) == {}
 
 

@@ -14,10 +14,13 @@ from deploy.local.postgres import PrivateCluster
 
 PLUMBING = {"inbox", "outbox", "intents", "held", "discards"}
 OWN = {
-    "orders": {"orders", "answers", "intake_keys"},
+    "orders": {
+        *("orders", "answers", "intake_keys"),
+        *("requests", "persons", "preference_changes", "receipt_keys", "export_pieces"),
+    },
     "payments": {"payments", "payment_references"},
     "shipping": {"shipments", "labels", "recipients", "shipment_lines"},
-    "notifications": {"correspondences", "contacts"},
+    "notifications": {"correspondences", "contacts", "preference_changes"},
 }
 
 
@@ -74,7 +77,7 @@ def test_two_at_once_apply_each_migration_once(empty_url: str) -> None:
 def test_the_keyrings_tables_are_apart(empty_url: str) -> None:
     assert databases.migrate(empty_url, databases.keyring_folders())
     assert databases.migrate(empty_url, databases.keyring_folders()) == []
-    assert tables(empty_url) == {"intake_keys"}
+    assert tables(empty_url) == {"intake_keys", "service_keys", "part_keys", "persons", "openings"}
 
 
 def test_what_was_kept_before_a_repeat_is_kept_after_it(empty_url: str) -> None:

@@ -57,9 +57,8 @@ class Hearing:
             waiting = channel.queue_declare(QUEUE, passive=True).message_count
             taken = len(self.all) + waiting
             tag = channel.basic_consume(QUEUE, callback=self._take, no_ack=True)
-            with suppress(TimeoutError):  # a count of a broker that just came back may be too high
-                while len(self.all) < taken:
-                    connection.drain_events(timeout=2)
+            while len(self.all) < taken:
+                connection.drain_events(timeout=30)
             channel.basic_cancel(tag)  # what came meanwhile is taken too
         return self.all
 

@@ -16,12 +16,22 @@ SOURCES = sorted([*(ROOT / "services").rglob("*.py"), *(ROOT / "shared").rglob("
 
 ROOMS = {"__init__", "__main__", "domain", "gateway", "handlers", "service", "settings", "store"}
 OWN_ROOMS = {
-    "orders": {"deadlines", "intake", "keyboard", "open_orders", "parts", "watch"},
-    "payments": set[str](),
-    "shipping": {"commands", "paper", "staff", "typesetting"},
-    "notifications": {"composing", "letters", "mail_format"},
+    "orders": {
+        *("deadlines", "intake", "keyboard", "open_orders", "oversight", "oversight_store", "parts", "watch"),
+        *("request_handlers", "request_store", "requests", "rights"),
+    },
+    "payments": {"persons", "retention"},
+    "shipping": {"commands", "paper", "persons", "retention", "staff", "typesetting"},
+    "notifications": {"composing", "letters", "mail_format", "persons", "retention"},
 }
-STORES = {"store.py", "open_orders.py"}  # where SQL may stand
+STORES = {
+    "store.py",
+    "open_orders.py",
+    "oversight_store.py",
+    "persons.py",
+    "request_store.py",
+    "retention.py",
+}  # where SQL may stand
 FOLDERS = {"gateway", "schema", "templates", "fonts"}
 WITHOUT_A_PARTY = {"orders"}
 

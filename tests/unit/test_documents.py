@@ -83,7 +83,9 @@ def test_make_targets_named_in_code_exist(document: Path) -> None:
 def test_commands_of_brownpaper_named_in_code_exist(document: Path) -> None:
     known = _commands(typer.main.get_command(app))
     named = [
-        words for code in _code(document.read_text()) for words in re.findall(r"\bbrownpaper((?: [a-z_]+(?![\w./=-]))+)", code)
+        words
+        for code in _code(document.read_text())
+        for words in re.findall(r"\bbrownpaper((?: [a-z_]+(?:-[a-z]+)*(?![\w./=-]))+)", code)
     ]
     assert [words for words in named if not words.startswith(known)] == []
 
@@ -173,8 +175,9 @@ def test_the_log_messages_listed_are_written_somewhere() -> None:
     assert [message for message in listed if f'"{message}"' not in _sources()] == []
 
 
-def test_decisions_are_numbered_without_a_gap_and_all_listed() -> None:
-    assert [path.name[:4] for path in DECISIONS] == [f"{number:04}" for number in range(1, len(DECISIONS) + 1)]
+def test_decisions_are_numbered_and_all_listed() -> None:
+    numbers = [path.name[:4] for path in DECISIONS]
+    assert numbers == sorted(set(numbers)), "no number twice; a branch may bring later ones first"
     titles = [path.read_text().splitlines()[0] for path in DECISIONS]
     assert [title[:8] for title in titles] == [f"# {path.name[:4]}: " for path in DECISIONS]
     index = (ROOT / "docs" / "decisions" / "README.md").read_text().splitlines()

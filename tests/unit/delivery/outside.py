@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from services.notifications.gateway import MailRefused
 from services.notifications.letters import Shop
@@ -25,6 +25,8 @@ from services.shipping.gateway import BuyLabel, Label, LabelRefused
 from services.shipping.store import ShippingReads
 from shared.contracts.events import SealedBox
 from shared.contracts.values import Money, OrderKey
+from shared.custody.envelopes import Envelope, close, open_
+from shared.custody.vault import Opened, Opening, PartToKeep
 from shared.parts import PartReader
 from shared.sealing import BoxUnopenable
 from tests.unit.delivery.doors import DOORS
@@ -127,11 +129,37 @@ class OpenBoxes:
         return "shipping-2026-10", plaintext
 
 
+class OpenVault:
+    """Stands for a service's keyring database: one key for all and nobody erased. Envelopes are real."""
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+
+    def take_in(self, parts: Sequence[PartToKeep], _at: datetime) -> list[Envelope]:
+        return [close(ONE_KEY, it.plaintext, self.service, it.name, it.policy_version, it.form) for it in parts]
+
+    def open(self, openings: Sequence[Opening], **_how: object) -> list[Opened]:
+        return [
+            Opened(open_(ONE_KEY, it.envelope, self.service, it.name), ONE_KEY, self.service, it.name, it.envelope.policy_version)
+            for it in openings
+        ]
+
+    @staticmethod
+    def erased_among(_persons: object) -> set[tuple[str, str]]:
+        return set()
+
+
+ONE_KEY = bytes(range(32))
+PARTS = {"payments": "billing", "shipping": "recipient", "notifications": "contact"}
+
+
 def doors(books: Books, databases: Mapping[str, Any]) -> dict[str, Any]:
     """The four doors, their real methods, with these parties behind them, and their reads on these databases."""
     found: dict[str, Any] = {name: door() for name, door in DOORS.items()}
-    for name in ("payments", "shipping", "notifications"):
-        found[name].parts = PartReader(OpenBoxes())  # type: ignore[arg-type]
+    nobody: Any = None
+    for name, part in PARTS.items():
+        boxes, vault = cast(Any, OpenBoxes()), cast(Any, OpenVault(name))
+        found[name].parts = PartReader(part, boxes, vault, nobody, nobody)
     keys = {(name, f"{name}-2026-10"): datetime.now(UTC) + timedelta(days=7) for name in DOORS}
     found["orders"].settings = SimpleNamespace(
         storefront_sources=frozenset(SHOPS),
@@ -142,6 +170,7 @@ def doors(books: Books, databases: Mapping[str, Any]) -> dict[str, Any]:
     found["orders"].keys = SimpleNamespace(
         expiries=lambda _at: keys, expiries_as_of=lambda _at: keys, look_again=lambda _at: False
     )
+    found["orders"].desk = None  # nobody asks for a right here
     found["payments"].reads = PaymentsReads(databases["payments"])
     found["shipping"].reads = ShippingReads(databases["shipping"])
     found["notifications"].reads = NotificationsReads(databases["notifications"])

@@ -20,6 +20,7 @@ from tests.builders import (
     payment_authorised,
     shipment_delivered,
     shipment_dispatched,
+    taken_in,
 )
 from tests.fakes import FakeCorrespondences
 
@@ -36,10 +37,10 @@ class Person:
 def details() -> dict[str, dict[str, Any]]:
     """What the domain's intents hold, by kind, and what is kept of the order: as the door puts them together."""
     store = FakeCorrespondences()
-    handlers.take_contact(contact_entrusted(), (), store)
+    handlers.take_contact(contact_entrusted(), taken_in(), store)
     handlers.confirm(payment_authorised(), store)
     handlers.tell_of_dispatch(shipment_dispatched(), store)
-    handlers.tell_of_delivery(shipment_delivered(), store)
+    handlers.tell_of_delivery(shipment_delivered(), store, AT)
     kept = store.entrusted()
     assert kept is not None
     return {intent.details["kind"]: {**intent.details, "order": kept.order} for intent in store.asked}

@@ -12,19 +12,29 @@ from hypothesis import strategies as st
 
 from services.notifications import handlers
 from services.notifications.domain import DELIVERY, ORDER_CONFIRMATION, SEND_MAIL, SHIPMENT, Handed, NotTaken
+from shared.contracts.values import KeptPart
 from shared.delivery.work import IntentRow
-from tests.builders import contact_entrusted, order_cancelled, payment_authorised, shipment_delivered, shipment_dispatched
+from tests.builders import (
+    AT,
+    an_envelope,
+    contact_entrusted,
+    order_cancelled,
+    payment_authorised,
+    shipment_delivered,
+    shipment_dispatched,
+    taken_in,
+)
 from tests.fakes import FakeCorrespondences, Step, play
 
 MAILS = {ORDER_CONFIRMATION, SHIPMENT, DELIVERY}
 
 
-def facts(store: FakeCorrespondences, contact_faults: tuple[str, ...] = ()) -> list[Step]:
+def facts(store: FakeCorrespondences, *contact_faults: str) -> list[Step]:
     return [
-        Step("contact", lambda: handlers.take_contact(contact_entrusted(), contact_faults, store)),
+        Step("contact", lambda: handlers.take_contact(contact_entrusted(), taken_in(*contact_faults), store)),
         Step(ORDER_CONFIRMATION, lambda: handlers.confirm(payment_authorised(), store)),
         Step(SHIPMENT, lambda: handlers.tell_of_dispatch(shipment_dispatched(), store)),
-        Step(DELIVERY, lambda: handlers.tell_of_delivery(shipment_delivered(), store)),
+        Step(DELIVERY, lambda: handlers.tell_of_delivery(shipment_delivered(), store, AT)),
     ]
 
 
@@ -50,7 +60,7 @@ def test_one_mail_of_each_kind_in_any_order(random: Random) -> None:
     event = contact_entrusted()
     kept = store.entrusted()
     assert kept is not None, course
-    assert (kept.customer_id, kept.contact, kept.order["total"]) == (event.customer_id, event.contact.model_dump(), event.total)
+    assert (kept.customer_id, kept.contact, kept.order["total"]) == (event.customer_id, an_envelope(), event.total)
 
 
 @pytest.mark.parametrize("lost", sorted(MAILS))
@@ -69,10 +79,12 @@ def test_a_mail_that_is_not_taken_does_not_hold_up_the_others(lost: str, random:
 @given(random=st.randoms(use_true_random=False))
 def test_without_a_usable_contact_nothing_is_sent(random: Random) -> None:
     store = FakeCorrespondences()
-    course = play(random, store, facts(store, ("email_malformed",)), answer=answering(store))
+    course = play(random, store, facts(store, "email_malformed"), answer=answering(store))
     assert store.asked == [], course
     assert store.kinds_said == Counter({"part_refused": 1}), course
-    assert store.entrusted() is None, course
+    kept = store.entrusted()
+    assert kept is not None, course
+    assert kept.contact is None, "the part is not kept; the rest is, for a corrected one to take its place"
 
 
 @settings(max_examples=60, deadline=None)
@@ -84,7 +96,7 @@ def test_a_cancellation_silences_what_is_not_yet_being_sent(random: Random) -> N
 
     def cancel() -> None:
         out.append([intent.details["kind"] for intent in store.asked])
-        handlers.fall_silent(order_cancelled(), store)
+        handlers.fall_silent(order_cancelled(), store, AT)
 
     course = play(random, store, [*facts(store), Step("cancelled", cancel)], answer=answering(store))
     asked = [intent.details["kind"] for intent in store.asked]
@@ -97,6 +109,13 @@ def test_a_cancellation_silences_what_is_not_yet_being_sent(random: Random) -> N
 @given(random=st.randoms(use_true_random=False))
 def test_an_order_cancelled_for_its_payment_hears_nothing(random: Random) -> None:
     store = FakeCorrespondences()
-    steps = [facts(store)[0], Step("cancelled", lambda: handlers.fall_silent(order_cancelled(), store))]
+    steps = [facts(store)[0], Step("cancelled", lambda: handlers.fall_silent(order_cancelled(), store, AT))]
     course = play(random, store, steps, answer=answering(store))
     assert (store.asked, store.said) == ([], []), course
+
+
+def test_nobody_writes_to_a_person_who_was_erased() -> None:
+    store = FakeCorrespondences()
+    handlers.take_contact(contact_entrusted(), taken_in(KeptPart.ERASED), store)
+    handlers.confirm(payment_authorised(), store)
+    assert (store.entrusted(), store.asked, store.said) == (None, [], [])

@@ -22,17 +22,17 @@ from services.notifications.domain import (
     NotTaken,
 )
 from shared.contracts.events import MailSent, PartRefused
-from tests.builders import CARRIER, KEY, TRACKING_NUMBER, TRACKING_URL, a_box, a_correspondence, named
+from tests.builders import AT, CARRIER, KEY, TRACKING_NUMBER, TRACKING_URL, a_correspondence, an_envelope, named
 
 TRACKING = {"carrier": CARRIER, "tracking_number": TRACKING_NUMBER, "tracking_url": TRACKING_URL}
-CONTACT = a_box("notifications").model_dump()
+CONTACT = an_envelope()
 KINDS: dict[str, tuple[Callable[[Correspondence], None], dict[str, object]]] = {
     ORDER_CONFIRMATION: (lambda c: c.owe_confirmation(), {}),
     SHIPMENT: (
         lambda c: c.owe_shipment(carrier=CARRIER, tracking_number=TRACKING_NUMBER, tracking_url=TRACKING_URL),
         {"tracking": TRACKING},
     ),
-    DELIVERY: (lambda c: c.owe_delivery(), {}),
+    DELIVERY: (lambda c: c.owe_delivery(AT), {}),
 }
 
 
@@ -112,7 +112,7 @@ def test_a_mail_that_was_taken_is_told_once(kind: str) -> None:
 
 def test_a_mail_that_no_server_takes_is_written_down_and_not_told() -> None:
     correspondence = a_correspondence()
-    correspondence.owe_delivery()
+    correspondence.owe_delivery(AT)
     for _ in range(2):
         correspondence.note(NotTaken(DELIVERY, "mailbox_unknown"))
         correspondence.note(Handed(DELIVERY))
@@ -142,17 +142,19 @@ def test_a_contact_that_cannot_be_used_is_told_once_and_nothing_is_sent() -> Non
     for _ in range(2):
         correspondence.refuse_contact(("email_malformed",))
     entrust(correspondence)
-    correspondence.owe_delivery()
+    correspondence.owe_delivery(AT)
     assert correspondence.events == [PartRefused(**named(), part="contact", codes=["email_malformed"])]
-    assert (correspondence.is_entrusted, correspondence.entrusted, correspondence.intents) == (False, None, [])
+    assert (correspondence.is_entrusted, correspondence.intents) == (False, [])
+    assert correspondence.entrusted is not None
+    assert correspondence.entrusted.contact is None
 
 
 def test_a_cancelled_order_is_owed_nothing_more() -> None:
     correspondence = Correspondence(key=KEY)
     correspondence.owe_confirmation()
-    correspondence.cancel()
+    correspondence.cancel(AT)
     entrust(correspondence)
-    correspondence.owe_delivery()
+    correspondence.owe_delivery(AT)
     assert (correspondence.intents, correspondence.events) == ([], [])
     assert correspondence.mails == {ORDER_CONFIRMATION: OWED}
 
@@ -160,7 +162,7 @@ def test_a_cancelled_order_is_owed_nothing_more() -> None:
 def test_a_mail_on_its_way_when_the_order_is_cancelled_is_told_when_it_was_taken() -> None:
     correspondence = a_correspondence()
     correspondence.owe_confirmation()
-    correspondence.cancel()
+    correspondence.cancel(AT)
     correspondence.note(Handed(ORDER_CONFIRMATION))
     assert correspondence.events == [MailSent(**named(), kind=ORDER_CONFIRMATION)]
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from services.payments import handlers
 from services.payments.domain import AUTHORISE, CAPTURE, Authorised, Captured, CaptureFailed, Declined, State
 from shared.contracts.events import PaymentReference
-from shared.contracts.values import Money, OrderKey
+from shared.contracts.values import KeptPart, Money, OrderKey
 from shared.delivery.work import IntentRow
-from tests.builders import AT, KEY, billing_entrusted, label_created
+from tests.builders import AT, KEY, billing_entrusted, label_created, taken_in
 from tests.fakes import FakePayments, Step, play
 
 LIVES: dict[
@@ -57,7 +57,7 @@ LIVES: dict[
 
 def entrusting(store: FakePayments, faults: tuple[str, ...] = (), key: OrderKey = KEY, reference: str = "tok_1") -> Step:
     event = billing_entrusted(key, payment=PaymentReference(provider="2checkout", reference=reference))
-    return Step(f"entrusted {key.order_number}", lambda: handlers.take_payment(event, faults, store, AT))
+    return Step(f"entrusted {key.order_number}", lambda: handlers.take_payment(event, taken_in(*faults), store, AT))
 
 
 def labelling(store: FakePayments, key: OrderKey = KEY) -> Step:
@@ -106,13 +106,26 @@ def test_a_reference_pays_for_the_first_order_that_names_it_and_no_other(random:
 def test_the_refused_reference_is_told_as_such() -> None:
     store = FakePayments()
     other = OrderKey(KEY.shop, "SH-2")
-    handlers.take_payment(billing_entrusted(), (), store, AT)
-    handlers.take_payment(billing_entrusted(other), (), store, AT)
+    handlers.take_payment(billing_entrusted(), taken_in(), store, AT)
+    handlers.take_payment(billing_entrusted(other), taken_in(), store, AT)
     assert store.said == [("payment_declined", {"shop": other.shop, "order_number": "SH-2", "reason": "reference_used"})]
 
 
 def test_an_unsound_billing_part_does_not_use_up_its_reference() -> None:
     store = FakePayments()
-    handlers.take_payment(billing_entrusted(), ("box_unopenable",), store, AT)
-    handlers.take_payment(billing_entrusted(OrderKey(KEY.shop, "SH-2")), (), store, AT)
+    handlers.take_payment(billing_entrusted(), taken_in("box_unopenable"), store, AT)
+    handlers.take_payment(billing_entrusted(OrderKey(KEY.shop, "SH-2")), taken_in(), store, AT)
     assert store.kinds_asked == Counter({AUTHORISE: 1})
+
+
+def test_an_order_without_a_billing_part_is_authorised_all_the_same() -> None:
+    store = FakePayments()
+    handlers.take_payment(billing_entrusted(billing=None), None, store, AT)
+    assert (store.payment().state, store.payment().billing) == (State.AUTHORISING, None)
+    assert store.kinds_asked == Counter({AUTHORISE: 1})
+
+
+def test_no_money_is_asked_for_of_a_person_who_was_erased() -> None:
+    store = FakePayments()
+    handlers.take_payment(billing_entrusted(), taken_in(KeptPart.ERASED), store, AT)
+    assert (store.payment().state, store.said, store.asked) == (State.EXPECTED, [], [])

@@ -13,7 +13,7 @@ from services.payments.domain import AUTHORISE, CAPTURE, Payment, State
 from shared.contracts.aggregate import Intent
 from shared.contracts.events import Event, PartRefused, PaymentAuthorised, PaymentCaptured, PaymentCaptureFailed, PaymentDeclined
 from shared.contracts.values import Money, OrderKey
-from tests.builders import AT, KEY, LATER, a_box, a_payment, an_authorised_payment, named
+from tests.builders import AT, KEY, LATER, a_payment, an_authorised_payment, an_envelope, named
 
 VERBS: dict[str, Callable[[Payment], None]] = {
     "entrust": lambda payment: payment.entrust(
@@ -82,7 +82,7 @@ def test_each_verb_in_each_state(state: State, verb: str) -> None:
 
 def test_an_entrusted_payment_is_authorised_for_exactly_the_order_s_total_and_its_billing_part_stands_once() -> None:
     payment = Payment(key=KEY)
-    billing = a_box("payments").model_dump()
+    billing = an_envelope()
     payment.entrust(customer_id="c-1", provider="2checkout", reference="tok_1", money=Money(10399, "EUR"), billing=billing, at=AT)
     [intent] = payment.intents
     assert intent.kind == AUTHORISE

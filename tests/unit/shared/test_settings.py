@@ -30,7 +30,7 @@ from shared.setting_kinds import (
     Text,
     Token,
 )
-from shared.settings import DeliverySettings, Settings, SettingsInvalid
+from shared.settings import DeliverySettings, KeyringSettings, Settings, SettingsInvalid
 
 CLASSES: list[type[DeliverySettings]] = [OrdersSettings, PaymentsSettings, ShippingSettings, NotificationsSettings]
 CANARY = "canary-7d41"
@@ -91,6 +91,7 @@ def test_what_is_set_is_read_and_typed(monkeypatch: pytest.MonkeyPatch) -> None:
         "STOREFRONT_SOURCES": " https://a.example, https://b.example ,",
         "STOREFRONT_TOKEN": "t" * 16,
         "STAFF_TOKEN": "s" * 16,
+        "PERSONS_KEY_FILE": __file__,
         "SHIPPING_SERVICES": "ground=ups_ground, air",
         "ACCEPT_CLEAR_PARTS_OVER_AMQP": "true",
     }.items():
@@ -110,6 +111,7 @@ def of_orders(monkeypatch: pytest.MonkeyPatch, **others: str) -> OrdersSettings:
         "STOREFRONT_SOURCES": "https://a.example",
         "STOREFRONT_TOKEN": "t" * 16,
         "STAFF_TOKEN": "s" * 16,
+        "PERSONS_KEY_FILE": __file__,
         "SHIPPING_SERVICES": "ground",
         **others,
     }.items():
@@ -140,6 +142,21 @@ def test_a_deadline_for_what_is_no_unfinished_state_is_refused(wrong: str, monke
 def test_a_length_of_time_that_is_none_is_refused_with_what_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsInvalid, match="  STUCK_AFTER: wanted: name=duration, comma-separated, each name once"):
         of_orders(monkeypatch, STUCK_AFTER="accepted=soon")
+
+
+@pytest.mark.parametrize(
+    ("master", "wanted"),
+    [
+        ("file", "KEYRING_MASTER=file wants KEYRING_MASTER_KEY_FILE"),
+        ("vault", "KEYRING_MASTER=vault wants KEYRING_VAULT_URL, KEYRING_VAULT_KEY, KEYRING_VAULT_TOKEN_FILE"),
+    ],
+)
+def test_a_master_that_is_chosen_says_what_it_wants(master: str, wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEYRING_DATABASE_URL", "postgresql://shipping:secret@127.0.0.1/keys")
+    monkeypatch.setenv("KEYRING_MASTER", master)
+    with pytest.raises(SettingsInvalid) as caught:
+        KeyringSettings.read()
+    assert str(caught.value) == f"settings to mend:\n  settings: {wanted}"
 
 
 def test_a_shop_without_a_storefront_is_not_right(monkeypatch: pytest.MonkeyPatch) -> None:

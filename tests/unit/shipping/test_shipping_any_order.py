@@ -13,26 +13,29 @@ from services.shipping import handlers
 from services.shipping.commands import HandOver, NoteTracking, Pack, Pick
 from services.shipping.domain import BUY_LABEL, BoughtLabel, NoLabel, State
 from shared.contracts.errors import TryLater
+from shared.contracts.values import KeptPart
 from shared.delivery.work import IntentRow
 from tests.builders import (
     AT,
     KEY,
     TRACKING_NUMBER,
     a_label,
+    an_envelope,
     order_cancelled,
     order_held,
     payment_authorised,
     payment_capture_failed,
     payment_captured,
     recipient_entrusted,
+    taken_in,
 )
 from tests.fakes import FakeShipments, Step, play
 
 WHOLE = {"pick_list_issued": 1, "parcel_packed": 1, "label_created": 1, "shipment_dispatched": 1, "shipment_delivered": 1}
 
 
-def known(store: FakeShipments, faults: tuple[str, ...] = ()) -> Step:
-    return Step("recipient known", lambda: handlers.take_recipient(recipient_entrusted(), faults, store, AT))
+def known(store: FakeShipments, *faults: str) -> Step:
+    return Step("recipient known", lambda: handlers.take_recipient(recipient_entrusted(), taken_in(*faults), store, AT))
 
 
 def paid(store: FakeShipments) -> Step:
@@ -91,7 +94,7 @@ def test_a_sold_order_is_delivered_in_any_order(random: Random) -> None:
     assert list(store.labels) == [store.shipment().parcel], course
     event, kept = recipient_entrusted(), store.entrusted()
     assert kept is not None, course
-    assert (kept.customer_id, kept.recipient) == (event.customer_id, event.recipient.model_dump()), course
+    assert (kept.customer_id, kept.recipient) == (event.customer_id, an_envelope()), course
     assert list(kept.lines) == [line.model_dump() for line in event.lines], course
 
 
@@ -128,10 +131,12 @@ def test_what_is_not_paid_is_not_picked(random: Random) -> None:
 @given(random=st.randoms(use_true_random=False))
 def test_a_refused_recipient_stops_everything(random: Random) -> None:
     store = FakeShipments()
-    course = run(random, store, [known(store, ("box_unopenable",)), paid(store), stopped(store, "held")])
+    course = run(random, store, [known(store, "box_unopenable"), paid(store), stopped(store, "held")])
     assert store.shipment().state is State.REFUSED, course
     assert store.kinds_said == Counter({"part_refused": 1}), course
-    assert (store.asked, store.entrusted()) == ([], None), course
+    kept = store.entrusted()
+    assert kept is not None, course
+    assert (store.asked, kept.recipient) == ([], None), "the part is not kept; the rest is, for a corrected one to take its place"
 
 
 @settings(max_examples=40, deadline=None)
@@ -182,6 +187,12 @@ def test_a_scan_of_a_parcel_that_nobody_knows_waits() -> None:
 def test_the_first_label_s_paper_stays() -> None:
     store = FakeShipments()
     for box in (b"first", b"second"):
-        handlers.note_label(KEY, a_label(box=box), store, AT)
-    assert store.labels == {store.shipment().parcel: ("shipping-2026-10", b"first")}
+        handlers.note_label(KEY, a_label(paper=an_envelope("label", box)), store, AT)
+    assert store.labels == {store.shipment().parcel: an_envelope("label", b"first")}
     assert store.kinds_said == Counter({"label_created": 1})
+
+
+def test_nothing_is_taken_on_for_a_person_who_was_erased() -> None:
+    store = FakeShipments()
+    handlers.take_recipient(recipient_entrusted(), taken_in(KeptPart.ERASED), store, AT)
+    assert (store.shipment().state, store.entrusted(), store.said) == (State.WAITING, None, [])

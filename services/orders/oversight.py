@@ -1,0 +1,103 @@
+"""The part of orders' door that looks after the others: anchors of their records, incidents, and legal holds by staff."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from services.orders import oversight_store
+from services.orders.oversight_store import HoldRecord, HoldWord
+from shared.contracts.errors import Fault, Refused
+from shared.contracts.events import IncidentNoticed, LegalHoldLifted, LegalHoldPlaced, RecordAnchored
+from shared.contracts.values import OrderKey
+from shared.database import Database
+from shared.delivery.entrypoints import Door, hears
+from shared.delivery.reading import faults_of
+from shared.delivery.work import Work
+from shared.dependencies import Made
+from shared.http_door import Answer, Request, StatusError, serve
+from shared.policy import load
+
+PLACED, LIFTED = "placed", "lifted"
+MOST_SHOWN = 1000
+_ADDENDUM = re.compile(r"A-[0-9]{2}")
+
+
+class HoldForm(BaseModel):
+    """What staff send: which order, what is done, by which clause or addendum of the policy, and who says so (a staff name, no e-mail)."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    source: str
+    order_number: str
+    deed: Literal["placed", "lifted"]
+    clause: str
+    by: str = Field(pattern=r"^[A-Za-z0-9._-]{2,40}$")
+
+
+def _holds(settings: Any) -> HoldRecord:
+    return HoldRecord(Database(settings.database_url, name="orders.holds", most_connections=1))
+
+
+class Oversight(Door):
+    """See the module."""
+
+    holds = Made(_holds)
+
+    @hears(RecordAnchored)
+    def record_anchored(self, event: RecordAnchored, work: Work[Any]) -> None:
+        oversight_store.keep_anchor(work.store.connection, event, work.at)
+
+    @hears(IncidentNoticed)
+    def incident_noticed(self, event: IncidentNoticed, work: Work[Any]) -> None:
+        oversight_store.open_incident(work.store.connection, event)
+
+    @serve("POST", "/holds", token="staff_token")
+    def change_hold(self, request: Request) -> Answer:
+        try:
+            form = HoldForm.model_validate_json(request.body)
+        except ValidationError as error:
+            fault = faults_of(error)[0]
+            raise StatusError(422, fault.code, fault.path) from None
+        if not _is_of_policy(form.clause):
+            raise StatusError(422, "clause_unknown", "/clause")
+        key = OrderKey(form.source, form.order_number)
+        word = HoldWord(key, form.deed, form.clause, form.by, datetime.now(UTC))
+        ending = self.asks("note_hold", [(word, key)])[0]
+        if ending.kind == "refused":
+            raise StatusError(409 if ending.code == f"hold_{form.deed}_before" else 404, ending.code)
+        return Answer(200 if ending.kind == "done" else 503, {"order_number": form.order_number, "deed": form.deed})
+
+    def note_hold(self, word: HoldWord, work: Work[Any]) -> None:
+        """Write the word down and tell the holders. Refused where there is no such order, or where it says what was said last."""
+        connection = work.store.connection
+        if not oversight_store.is_known(connection, word.key):
+            raise Refused([Fault("order_unknown")])
+        if (oversight_store.last_deed(connection, word.key) or LIFTED) == word.deed:
+            raise Refused([Fault(f"hold_{word.deed}_before")])
+        oversight_store.add_word(connection, word)
+        named = {**word.key._asdict(), "clause": word.clause}
+        work.tell(LegalHoldPlaced(**named, said_at=word.at) if word.deed == PLACED else LegalHoldLifted(**named, said_at=word.at))
+
+    @serve("GET", "/holds", token="staff_token")
+    def show_holds(self, _request: Request) -> Answer:
+        shown = [
+            {
+                "source": word.key.shop,
+                "order_number": word.key.order_number,
+                "deed": word.deed,
+                "clause": word.clause,
+                "by": word.said_by,
+                "at": word.at,
+            }
+            for word in self.holds.words(MOST_SHOWN)
+        ]
+        return Answer(200, {"items": shown})
+
+
+def _is_of_policy(clause: str) -> bool:
+    policy = load()
+    return clause in policy.addenda if _ADDENDUM.fullmatch(clause) else clause.isdecimal() and int(clause) in policy.clauses

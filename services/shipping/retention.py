@@ -1,0 +1,75 @@
+"""All SQL about what shipping lets go of: recipients, labels and lines of shipments that came to their end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from shared.contracts.values import OrderKey
+from shared.database import type_of_connection
+from shared.retention import Ended, Standing, is_held
+
+PARCELS = "parcels"
+CLEARINGS = {PARCELS: ("recipient", "purchase")}
+
+_THESE = "unnest(%b::text[], %b::text[]) as these (shop, order_number)"
+# `ended` is text: times as they stand in `facts`, in the order of time.
+_DUE = "is_kept and ended is not null and ended <= %s"
+_DROP = (
+    f"delete from labels using shipments join {_THESE} using (shop, order_number) where labels.parcel = shipments.parcel",
+    f"delete from recipients using {_THESE} where recipients.shop = these.shop and recipients.order_number = these.order_number",
+    f"""
+    delete from shipment_lines using {_THESE}
+    where shipment_lines.shop = these.shop and shipment_lines.order_number = these.order_number
+    """,
+)
+_NOTE = f"""
+    update shipments set is_kept = false from {_THESE}
+    where shipments.shop = these.shop and shipments.order_number = these.order_number
+"""
+
+
+class ShippingRetention:
+    """See `shared.retention.RetainedRows`."""
+
+    def ended(self, connection: type_of_connection, clearing: str, before: datetime, limit: int) -> list[Ended]:
+        rows = connection.execute(
+            f"""
+            select shop, order_number, customer_id, ended
+            from shipments left join recipients using (shop, order_number)
+            where {_DUE} and not {is_held("shipments")} order by ended limit %s for update of shipments skip locked
+            """,
+            (before.isoformat(), limit),
+        )
+        return [Ended(OrderKey(shop, number), customer, datetime.fromisoformat(at)) for shop, number, customer, at in rows]
+
+    def standing(self, connection: type_of_connection, clearing: str, before: datetime) -> Standing:
+        row: Any = connection.execute(
+            f"""
+            select count(*) filter (where not held), count(*) filter (where held), min(ended) filter (where not held)
+            from (select ended, {is_held("shipments")} as held from shipments where {_DUE}) as due
+            """,
+            (before.isoformat(),),
+        ).fetchone()
+        return Standing(row[0], row[1], datetime.fromisoformat(row[2]) if row[2] else None)
+
+    def let_go(self, connection: type_of_connection, clearing: str, orders: Sequence[OrderKey]) -> None:
+        self.forget(connection, orders)
+        connection.execute(_NOTE, _columns(orders))
+
+    def persons(self, connection: type_of_connection) -> Iterable[tuple[str, str]]:
+        return [(shop, customer) for shop, customer in connection.execute("select distinct shop, customer_id from recipients")]
+
+    def orders_of(self, connection: type_of_connection, shop: str, customer_id: str) -> list[str]:
+        rows = connection.execute("select order_number from recipients where shop = %s and customer_id = %s", (shop, customer_id))
+        return [number for (number,) in rows]
+
+    def forget(self, connection: type_of_connection, orders: Sequence[OrderKey]) -> None:
+        if orders:
+            for statement in _DROP:
+                connection.execute(statement.encode(), _columns(orders))
+
+
+def _columns(orders: Sequence[OrderKey]) -> list[list[str]]:
+    return [list(column) for column in zip(*orders, strict=True)]

@@ -1,0 +1,126 @@
+"""The certificate of an erasure: what was done by whom, and from when on nobody can read what still lies somewhere.
+
+It is made of the holders' signed receipts and signed by orders. It is read back without asking anybody: from its own text, and the policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from shared.contracts.person_events import SignedReceipt
+from shared.custody.receipts import ReceiptUnsigned, Signer, canonical, read_receipt
+from shared.policy import Policy
+from shared.policy.holders import ERASURE, answering, freezing
+
+Keys = Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a certificate says, and everything that is wrong with it; it proves nothing unless `faults` is empty."""
+
+    faults: tuple[str, ...]
+    request: str = ""
+    holders: tuple[str, ...] = ()
+    erased_at: datetime | None = None
+    unreadable_by_us_since: datetime | None = None
+    unreadable_by_anybody_from: datetime | None = None
+
+
+def certify(told: Mapping[str, Any], frozen: Sequence[Any], erased: Sequence[Any], keys: Keys, signer: Signer) -> dict[str, Any]:
+    """The signed certificate. `told` names request, shop, policy version, holders and times; the rest are signed receipts as JSON."""
+    dates = _dates([read_receipt(SignedReceipt(**one), _key(keys, one)) for one in erased])
+    whole = {**told, **dates, "frozen": list(frozen), "receipts": list(erased), "keys": list(keys)}
+    return {"signed": signer.sign({"deed": "certified", "certificate": canonical(whole)}).model_dump(), **dates}
+
+
+def prove(certificate: Mapping[str, Any], policy: Policy, trusted: Keys | None = None) -> Proof:
+    """Check signatures, the set of holders against the policy, what each holder has left, and the dates. Does no I/O.
+
+    `trusted` are public keys that were kept elsewhere; without them the certificate's own are believed, each under the name that holds its
+    digest.
+    """
+    try:
+        outer = SignedReceipt(**certificate["signed"])
+        whole = orjson.loads(orjson.loads(outer.receipt)["certificate"])
+        keys: Keys = whole["keys"] if trusted is None else trusted
+        faults = list(_faults(outer, whole, policy, keys))
+        named = (whole["request"], tuple(sorted(whole["holders"])))
+        dates = [
+            datetime.fromisoformat(whole[name]) for name in ("erased_at", "unreadable_by_us_since", "unreadable_by_anybody_from")
+        ]
+    except (KeyError, TypeError, ValueError):
+        return Proof(("the certificate is not whole",))
+    return Proof(tuple(faults), *named, *dates)
+
+
+def _faults(outer: SignedReceipt, whole: Mapping[str, Any], policy: Policy, keys: Keys) -> Sequence[str]:
+    faults = []
+    if not _is_signed(outer, keys):
+        faults.append("the signature of orders is not right")
+    if whole["policy_version"] != policy.version:
+        faults.append(f"it was made under policy {whole['policy_version']}, and this is {policy.version}")
+    expected = answering(policy, ERASURE)
+    if whole["holders"] != expected:
+        faults.append("its holders are not those that the policy names")
+    erased = _by_service(whole["receipts"], "erased", whole, keys, faults)
+    frozen = _by_service(whole["frozen"], "deactivated", whole, keys, faults)
+    faults += [f"{service}: no receipt of its erasure" for service in expected if service not in erased]
+    faults += [
+        f"{service}: no receipt that the person was frozen first" for service in freezing(expected) if service not in frozen
+    ]
+    for service, receipt in sorted(erased.items()):
+        if receipt.get("keys_left") or any(receipt["rows_after"].values()):
+            faults.append(f"{service}: something was left")
+        if service in frozen and receipt["at"] < frozen[service]["at"]:
+            faults.append(f"{service}: it was erased before it was frozen")
+    if erased and {name: whole[name] for name in _dates(list(erased.values()))} != _dates(list(erased.values())):
+        faults.append("its dates are not those of its receipts")
+    return faults
+
+
+def _by_service(
+    signed: Sequence[Mapping[str, str]], deed: str, whole: Mapping[str, Any], keys: Keys, faults: list[str]
+) -> dict[str, dict[str, Any]]:
+    """Service → its receipt, of those that are signed and about this very request."""
+    found = {}
+    for one in signed:
+        receipt = SignedReceipt(**one)
+        if not _is_signed(receipt, keys):
+            faults.append(f"{receipt.service}: the signature is not right")
+            continue
+        told = read_receipt(receipt, _key(keys, one))
+        if (told["deed"], *(told[name] for name in ("shop", "kind", "request"))) != (
+            deed,
+            *(whole[name] for name in ("shop", "kind", "request")),
+        ):
+            faults.append(f"{receipt.service}: a receipt of something else")
+            continue
+        found[receipt.service] = told
+    return found
+
+
+def _dates(receipts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """By us from the last deed on; by anybody when the last key and the last backup of one are gone."""
+    last = max(receipt["at"] for receipt in receipts)
+    return {
+        "unreadable_by_us_since": last,
+        "unreadable_by_anybody_from": max(receipt.get("last_backup_gone_at", last) for receipt in receipts),
+    }
+
+
+def _is_signed(receipt: SignedReceipt, keys: Keys) -> bool:
+    try:
+        read_receipt(receipt, _key(keys, receipt.model_dump()))
+    except (ReceiptUnsigned, StopIteration):
+        return False
+    return True
+
+
+def _key(keys: Keys, signed: Mapping[str, str]) -> str:
+    return next(key["public_key"] for key in keys if (key["service"], key["key_id"]) == (signed["service"], signed["key_id"]))

@@ -1,0 +1,131 @@
+"""What a service's keyring knows and does of persons: their state, the end of their keys, who opened what of theirs.
+
+`PersonKeys` works on the keyring alone; what stands in a service's own tables is its `PersonRows`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+from shared.custody import keys
+from shared.custody.master import FileMaster
+from shared.custody.permits import DEACTIVATED, ERASED
+from shared.custody.receipts import Signer
+from shared.custody.vault import Vault
+from shared.database import Database, type_of_connection
+
+_RECEIPTS_KEY = "receipts"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptEnvelope:
+    """One thing of a person's that stands in an envelope: of which order, and the envelope as JSON."""
+
+    order_number: str
+    envelope: dict[str, Any]
+
+
+class PersonRows(Protocol):
+    """What stands of a person in a service's own tables. Every function works on the caller's transaction.
+
+    `orders` are the numbers that `orders_of` gave: after a sweep they can be found nowhere else.
+    """
+
+    def orders_of(self, connection: type_of_connection, shop: str, customer_id: str) -> list[str]:
+        """The person's orders, as far as this service knows."""
+
+    def counted(self, connection: type_of_connection, shop: str, customer_id: str, orders: Sequence[str]) -> dict[str, int]:
+        """Table → how many of its rows name the person or hold something of theirs."""
+
+    def sweep(self, connection: type_of_connection, shop: str, customer_id: str, orders: Sequence[str]) -> None:
+        """Clear and delete what names the person, as the policy says. Safe to repeat."""
+
+    def envelopes(self, connection: type_of_connection, shop: str, customer_id: str) -> list[KeptEnvelope]:
+        """The person's parts as they stand."""
+
+    def told(self, connection: type_of_connection, shop: str, customer_id: str) -> dict[str, list[dict[str, Any]]]:
+        """Table → its rows about the person, for the copy that a person may ask for; no envelopes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """How long something that was destroyed may still stand elsewhere: until masters are rotated, until backups of a keyring are gone."""
+
+    master_rotation: timedelta
+    keyring_backup: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class KeysDestroyed:
+    """What an erasure found and left in the keyring, and when the last key that could help anybody is gone."""
+
+    destroyed: int
+    left: int
+    last_key_gone_at: datetime
+    last_backup_gone_at: datetime
+
+
+class PersonKeys:
+    """See the module. Every verb is safe to repeat; each raises TryLater where the keyring does not answer."""
+
+    def __init__(self, database: Database, vault: Vault, horizon: Horizon) -> None:
+        self._database, self._vault, self._horizon = database, vault, horizon
+        self._signer: Signer | None = None
+
+    @property
+    def signer(self) -> Signer:
+        """Signs this service's receipts. The key is made when first asked for."""
+        if self._signer is None:
+            self._signer = Signer(self._vault.service, self._vault.secret(_RECEIPTS_KEY))
+        return self._signer
+
+    def deactivate(self, shop: str, customer_id: str, at: datetime) -> None:
+        """From now on the person's parts open only for what an open order needs."""
+        person = self._vault.person(shop, customer_id)
+        with self._database.begin() as connection:
+            keys.set_person(connection, person, DEACTIVATED, at)
+
+    def erase(self, shop: str, customer_id: str, at: datetime) -> KeysDestroyed:
+        """Note the person as erased and destroy every key of theirs, in one transaction."""
+        person = self._vault.person(shop, customer_id)
+        with self._database.begin() as connection:
+            keys.set_person(connection, person, ERASED, at)
+            destroyed = keys.destroy_keys(connection, person)
+            left = keys.count_keys(connection, person)
+            intake_keys_end = keys.last_intake_key_expires(connection)
+        last_key = max(at + self._horizon.master_rotation, intake_keys_end or at)
+        return KeysDestroyed(destroyed, left, last_key, last_key + self._horizon.keyring_backup)
+
+    def opened(self, shop: str, customer_id: str) -> list[dict[str, Any]]:
+        """Who opened what of the person, when and what for, in order; digests left out."""
+        person = self._vault.person(shop, customer_id)
+        with self._database.begin() as connection:
+            entries = keys.entries_of(connection, person)
+        told = ("at", "actor", "purpose", "part", "form", "policy_version", "ending")
+        return [{name: getattr(entry, name) for name in told} for entry in entries]
+
+
+class PersonNames:
+    """For a service without a keyring: the digests under which it remembers persons who are gone, and its receipts' key.
+
+    Both come from one secret in a file. The first key of the file counts for good, else nobody would be recognised again.
+    """
+
+    def __init__(self, service: str, secret: bytes) -> None:
+        self._key = hmac.new(secret, b"persons", hashlib.sha256).digest()
+        self.signer = Signer(service, hmac.new(secret, b"receipts", hashlib.sha256).digest())
+
+    @classmethod
+    def read(cls, service: str, file: Path) -> PersonNames:
+        """Raises MasterKeyInvalid."""
+        return cls(service, FileMaster.read(file).keys[0])
+
+    def digest(self, shop: str, customer_id: str) -> str:
+        """What cannot be turned back into the person without the file."""
+        return hmac.new(self._key, f"{shop}\0{customer_id}".encode(), hashlib.sha256).hexdigest()[:32]

@@ -1,0 +1,224 @@
+"""What every holder of a personal part does when a person asks for something: rest, erasure, a copy, a correction.
+
+A deed that touches the keyring is a call like one to an outside party: an intent, made outside any transaction, made again after a crash. Its
+outcome is written down as a receipt that the service signs.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+import orjson
+
+from shared.contracts.aggregate import Aggregate, Intent
+from shared.contracts.errors import BrownPaperError, Refused, TryLater
+from shared.contracts.person_events import (
+    DataCopyOrdered,
+    DataPieceSealed,
+    ErasureOrdered,
+    PartCorrection,
+    PersonDeactivated,
+    PersonEvent,
+    ReceiptKeyPublished,
+    RequestReceipted,
+    SignedReceipt,
+)
+from shared.contracts.storefront import part_to_json, read_part
+from shared.contracts.values import OrderKey
+from shared.custody.envelopes import Envelope, PartName
+from shared.custody.persons import KeysDestroyed, PersonRows
+from shared.custody.vault import Opened, Opening, PartToKeep
+from shared.database import Database
+from shared.delivery.engine import Settlement
+from shared.delivery.entrypoints import hears, performs, settles
+from shared.delivery.work import Delivery, IntentRow, Work
+from shared.dependencies import Made
+from shared.parts import PartHolder
+from shared.policy import load
+from shared.sealing import IntakeKey, seal_to_base64
+
+RIGHTS = "rights"  # the purpose, in the policy's word
+DEACTIVATE, ERASE, COPY = "deactivate_person", "erase_person", "copy_person"
+_POLICY_VERSION = load().version
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCorrection:
+    """A corrected part in envelopes, by order number; or the codes that say why it cannot be used. Neither where the person is erased."""
+
+    envelopes: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    codes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What an erasure found and left; `orders` are the person's, to look once more."""
+
+    keys: KeysDestroyed
+    before: dict[str, int]
+    after: dict[str, int]
+    orders: tuple[str, ...]
+
+
+def _database(settings: Any) -> Database:
+    return Database(settings.database_url, name="persons", most_connections=2)
+
+
+class RightsHolder(PartHolder):
+    """The base of the doors that hold a personal part: see the module. `rows` is what stands of persons in the service's own tables."""
+
+    rows: ClassVar[PersonRows]
+    person_database = Made(_database)
+
+    # ── rest ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @hears(PersonDeactivated)
+    def person_deactivated(self, event: PersonDeactivated, work: Work[Any]) -> None:
+        _intend(DEACTIVATE, event, work)
+
+    @performs(DEACTIVATE)
+    def deactivate_person(self, intent: IntentRow) -> None:
+        self.parts.persons.deactivate(intent.details["shop"], intent.details["customer_id"], datetime.now(UTC))
+
+    @settles(DEACTIVATE)
+    def person_rests(self, settlement: Settlement, work: Work[Any]) -> None:
+        work.tell(self.receipt(settlement.intent.details, "deactivated", work.at))
+
+    # ── erasure ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @hears(ErasureOrdered)
+    def erasure_ordered(self, event: ErasureOrdered, work: Work[Any]) -> None:
+        _intend(ERASE, event, work)
+
+    @performs(ERASE)
+    def erase_person(self, intent: IntentRow) -> Swept:
+        """Written down outside of every backup first, then keys, then rows. Safe to do again, also half done: then it finds less."""
+        shop, customer_id = intent.details["shop"], intent.details["customer_id"]
+        now = datetime.now(UTC)
+        self.parts.keeper.remember_erased(shop, customer_id, now)
+        destroyed = self.parts.persons.erase(shop, customer_id, now)
+        with self.person_database.begin() as connection:
+            orders = self.rows.orders_of(connection, shop, customer_id)
+            before = self.rows.counted(connection, shop, customer_id, orders)
+            self.rows.sweep(connection, shop, customer_id, orders)
+            after = self.rows.counted(connection, shop, customer_id, orders)
+        return Swept(destroyed, before, after, tuple(orders))
+
+    @settles(ERASE)
+    def person_erased(self, settlement: Settlement, work: Work[Any]) -> None:
+        """The receipt, once nothing is left: a message that was under way may have written a row behind the sweep."""
+        swept, asked = settlement.outcome, settlement.intent.details
+        after = self.rows.counted(work.store.connection, asked["shop"], asked["customer_id"], swept.orders)
+        if any(after.values()) or any(swept.after.values()) or swept.keys.left:
+            raise TryLater("rows_came_back")
+        told = {
+            "keys_destroyed": swept.keys.destroyed,
+            "keys_left": swept.keys.left,
+            "rows_before": swept.before,
+            "rows_after": after,
+            "last_key_gone_at": swept.keys.last_key_gone_at,
+            "last_backup_gone_at": swept.keys.last_backup_gone_at,
+        }
+        work.tell(self.receipt(asked, "erased", work.at, **told))
+
+    # ── a copy ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @hears(DataCopyOrdered)
+    def data_copy_ordered(self, event: DataCopyOrdered, work: Work[Any]) -> None:
+        _intend(COPY, event, work)
+
+    @performs(COPY)
+    def copy_person(self, intent: IntentRow) -> str:
+        """Everything of the person's that this service has, and who opened it, sealed to the person's own key, in base64."""
+        shop, customer_id = intent.details["shop"], intent.details["customer_id"]
+        with self.person_database.begin() as connection:
+            kept = self.rows.envelopes(connection, shop, customer_id)
+            told = self.rows.told(connection, shop, customer_id)
+        openings = [
+            Opening(PartName(shop, customer_id, it.order_number, self.part), Envelope.of_json(it.envelope)) for it in kept
+        ]
+        opened = self.parts.vault.open(openings, purpose=RIGHTS, at=datetime.now(UTC))
+        piece = {
+            "service": self.name,
+            "policy_version": _POLICY_VERSION,
+            "parts": [_shown(it.order_number, self.part, result) for it, result in zip(kept, opened, strict=True)],
+            "rows": told,
+            "opened": self.parts.persons.opened(shop, customer_id),
+        }
+        return seal_to_base64(orjson.dumps(piece, option=orjson.OPT_UTC_Z), intent.details["reply_key"])
+
+    @settles(COPY)
+    def person_copied(self, settlement: Settlement, work: Work[Any]) -> None:
+        piece, asked = settlement.outcome, settlement.intent.details
+        receipt = self.receipt(asked, "copied", work.at, piece_sha256=digest_of(piece))
+        work.tell(DataPieceSealed(**receipt.model_dump(), piece=piece))
+
+    # ── corrections ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def keep_parts(self, deliveries: Sequence[Delivery]) -> None:
+        corrections = [delivery for delivery in deliveries if isinstance(delivery.message, PartCorrection)]
+        entrusted = [delivery for delivery in deliveries if not isinstance(delivery.message, PartCorrection)]
+        if entrusted:
+            super().keep_parts(entrusted)
+        for delivery in corrections:
+            delivery.kept = self._kept_correction(delivery.message)
+
+    def note_correction(self, event: PartCorrection, kept: KeptCorrection, endings: Mapping[str, str], work: Work[Any]) -> None:
+        """The receipt of a correction: what became of each order, or what is wrong with the part."""
+        orders = [{"order_number": number, "ending": ending} for number, ending in endings.items()]
+        told = event.model_dump(include={"shop", "kind", "request"})
+        work.tell(self.receipt(told, "corrected", work.at, part=self.part, orders=orders, codes=list(kept.codes)))
+
+    def _kept_correction(self, event: Any) -> KeptCorrection:
+        try:
+            plaintext = self.parts.keyring.unseal(getattr(event, self.part))
+            part = read_part(self.part, plaintext, sealed_for_key=event.bound_to)
+        except Refused as error:
+            return KeptCorrection(codes=tuple(dict.fromkeys(fault.code for fault in error.faults)))
+        # In the envelope it is each order's own part, as if it had come with the order.
+        names = [PartName(event.shop, event.customer_id, order.order_number, self.part) for order in event.orders]
+        parts = [
+            PartToKeep(name, order.policy_version, part_to_json(part, order.order_number))
+            for name, order in zip(names, event.orders, strict=True)
+        ]
+        taken = self.parts.vault.take_in(parts, datetime.now(UTC))
+        return KeptCorrection(
+            {name.order_number: envelope.as_json() for name, envelope in zip(names, taken, strict=True) if envelope is not None}
+        )
+
+    # ── receipts ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def announce_intake_key(self, key: IntakeKey, work: Work[Any]) -> None:
+        super().announce_intake_key(key, work)
+        signer = self.parts.persons.signer
+        work.tell(ReceiptKeyPublished(service=signer.service, key_id=signer.key_id, public_key=signer.public_key))
+
+    def receipt(self, asked: Mapping[str, Any], deed: str, at: datetime, **told: Any) -> RequestReceipted:
+        """The signed receipt of a deed for the request that `asked` names (`shop`, `kind`, `request`)."""
+        named = {name: asked[name] for name in ("shop", "kind", "request")}
+        signed: SignedReceipt = self.parts.persons.signer.sign(
+            {**named, **told, "deed": deed, "at": at, "policy_version": _POLICY_VERSION}
+        )
+        return RequestReceipted(**named, deed=deed, signed=signed)
+
+
+def digest_of(piece: str) -> str:
+    """What a receipt says of a sealed piece."""
+    return hashlib.sha256(base64.b64decode(piece)).hexdigest()
+
+
+def _intend(kind: str, event: PersonEvent, work: Work[Any]) -> None:
+    errand = Aggregate()
+    errand.intend(Intent(kind, f"{event.shop} {event.kind} {event.request}", event.model_dump(mode="json")))
+    work.store.recorder.remember(errand, OrderKey(event.shop, event.request))
+
+
+def _shown(order_number: str, part: str, result: Opened | BrownPaperError) -> dict[str, Any]:
+    if isinstance(result, Opened):
+        return {"order_number": order_number, "part": part, "data": orjson.loads(result.plaintext)}
+    return {"order_number": order_number, "part": part, "closed": getattr(result, "code", "closed")}

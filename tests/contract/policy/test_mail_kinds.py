@@ -1,0 +1,51 @@
+"""Every letter that notifications can write belongs to one class of mail of the policy, and is made of that class's fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from services.notifications import letters
+from services.notifications.letters import Letter
+from shared.policy import Policy, load
+
+TEMPLATES = {kind for _, kind in letters._TEMPLATES}
+_FIELD_OF = {"to_name": "name", "to_email": "email", "language": "language"}
+
+
+def kinds() -> dict[str, type[Letter]]:
+    return {letter.kind: letter for letter in Letter.__subclasses__() if letter.__module__ == letters.__name__}
+
+
+def faults(policy: Policy, written: dict[str, type[Letter]]) -> list[str]:
+    """Letters of no class or of several, kinds that nobody writes, and letters with a field of the person that their class does not name."""
+    classes = {kind: [name for name, mails in policy.mails.items() if kind in mails.kinds] for kind in written}
+    wrong = [f"{kind}: {len(names)} classes" for kind, names in classes.items() if len(names) != 1]
+    told = {kind for mails in policy.mails.values() for kind in mails.kinds}
+    wrong += [f"{kind}: nobody writes it" for kind in sorted(told - set(written))]
+    for kind, names in classes.items():
+        its = {_FIELD_OF[field.name] for field in fields(written[kind]) if field.name in _FIELD_OF}
+        wrong += [f"{kind}: {field}" for name in names for field in sorted(its - set(policy.mails[name].fields))]
+    return wrong
+
+
+def test_every_letter_belongs_to_a_class() -> None:
+    assert faults(load(), kinds()) == []
+    assert set(kinds()) == TEMPLATES
+
+
+def test_no_letter_that_is_written_promotes() -> None:
+    for mails in load().mails.values():
+        assert not (mails.kinds and mails.promotional)
+
+
+def test_a_letter_of_no_class_is_red() -> None:
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Flyer(Letter):
+        kind = "flyer"
+
+    assert faults(load(), {**kinds(), "flyer": Flyer}) == ["flyer: 0 classes"]
+    less = {kind: letter for kind, letter in kinds().items() if kind != "delivery"}
+    assert faults(load(), less) == ["delivery: nobody writes it"]
+    order = load().mails["order"].model_copy(update={"fields": ("email", "language")})
+    narrower = load().model_copy(update={"mails": {**load().mails, "order": order}})
+    assert faults(narrower, kinds()) == [f"{kind}: name" for kind in kinds()]

@@ -1,0 +1,114 @@
+"""Whatever is done to the record of openings after it was written is found."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.custody.keys import Entry
+from shared.custody.record import FIRST, breaks, chained, entry_of, hash_of
+
+AT = datetime(2026, 11, 22, 10, 0, 0, 123456, tzinfo=UTC)
+TEXTS = ("actor", "purpose", "part", "form", "person", "item", "policy_version", "ending", "salt")
+
+
+def an_entry(number: int) -> Entry:
+    return entry_of(
+        AT + timedelta(seconds=number),
+        actor="shipping",
+        purpose="fill_order",
+        part="recipient",
+        form="part",
+        person="p" * 32,
+        item=f"{number:032}",
+        policy_version="2013-08-19",
+        ending="opened",
+    )
+
+
+def a_record(length: int) -> list[Entry]:
+    """Written in two batches, as it comes."""
+    first = chained([an_entry(number) for number in range(length // 2)], 0, FIRST)
+    last = (first[-1].position, first[-1].hash) if first else (0, FIRST)
+    return [*first, *chained([an_entry(number) for number in range(length // 2, length)], *last)]
+
+
+RECORD = a_record(9)
+
+
+def found(entries: list[Entry], anchors: dict[int, str] | None = None) -> set[tuple[int, str]]:
+    return {(it.position, it.kind) for it in breaks(entries, anchors or {})}
+
+
+def test_an_untouched_record_holds_against_its_own_anchors() -> None:
+    assert found(RECORD, {it.position: it.hash for it in RECORD}) == set()
+    assert found([]) == set()
+
+
+def test_the_middle_holds_too_when_it_is_looked_at_alone() -> None:
+    assert list(breaks(RECORD[4:], {}, after=4, before=RECORD[3].hash)) == []
+    assert [it.kind for it in breaks(RECORD[4:], {}, after=4, before=RECORD[2].hash)] == ["changed"]
+
+
+@given(st.data())
+def test_any_edit_is_found_where_it_is(data: st.DataObject) -> None:
+    index = data.draw(st.integers(0, len(RECORD) - 1))
+    name = data.draw(st.sampled_from((*TEXTS, "at", "hash")))
+    entry = RECORD[index]
+    if name == "at":
+        changed = replace(entry, at=entry.at + timedelta(microseconds=data.draw(st.integers(1, 10**9))))
+    else:
+        was = getattr(entry, name)
+        changed = replace(entry, **{name: data.draw(st.text(max_size=40).filter(lambda it: it != was))})
+    edited = [*RECORD[:index], changed, *RECORD[index + 1 :]]
+    assert (entry.position, "changed") in found(edited)
+
+
+@given(st.data())
+def test_any_removal_is_found(data: st.DataObject) -> None:
+    gone = data.draw(st.sets(st.integers(1, len(RECORD)), min_size=1))
+    left = [it for it in RECORD if it.position not in gone]
+    # The end of the record alone looks like a shorter record: that is what anchors are for.
+    anchors = {RECORD[-1].position: RECORD[-1].hash}
+    kinds = {kind for _, kind in found(left, anchors)}
+    assert "missing" in kinds
+
+
+@given(st.permutations(RECORD))
+def test_any_other_order_is_found(shuffled: list[Entry]) -> None:
+    assert (found(shuffled) == set()) == (shuffled == RECORD)
+
+
+@given(st.permutations(RECORD))
+def test_another_order_with_places_given_anew_is_found(shuffled: list[Entry]) -> None:
+    renumbered = [replace(it, position=place) for place, it in enumerate(shuffled, start=1)]
+    assert (found(renumbered) == set()) == (shuffled == RECORD)
+
+
+@given(st.integers(0, len(RECORD) - 1), st.integers(0, len(RECORD) - 1))
+def test_a_rewritten_tail_is_found_by_any_anchor_in_it(start: int, anchored: int) -> None:
+    before = RECORD[start - 1].hash if start else FIRST
+    retold = [replace(it, ending="person_erased") for it in RECORD[start:]]
+    rewritten = [*RECORD[:start], *chained(retold, start, before)]
+    assert found(rewritten) == set(), "by itself it holds"
+    anchor = {RECORD[anchored].position: RECORD[anchored].hash}
+    assert found(rewritten, anchor) == ({(anchored + 1, "rewritten")} if anchored >= start else set())
+
+
+def test_an_entry_that_was_put_in_between_is_found() -> None:
+    intruder = replace(RECORD[3], position=5)
+    assert found([*RECORD[:4], intruder, *RECORD[4:]]) != set()
+
+
+@pytest.mark.parametrize("hours", [-5, 0, 9])
+def test_a_hash_does_not_depend_on_the_zone_that_a_time_is_told_in(hours: int) -> None:
+    told = replace(RECORD[0], at=RECORD[0].at.astimezone(timezone(timedelta(hours=hours))))
+    assert hash_of(told, FIRST) == RECORD[0].hash
+
+
+def test_the_same_opening_twice_has_two_hashes() -> None:
+    assert chained([an_entry(1)], 0, FIRST)[0].hash != chained([an_entry(1)], 0, FIRST)[0].hash

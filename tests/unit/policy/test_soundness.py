@@ -1,0 +1,280 @@
+"""The policy file is sound, and whatever could be wrong with it is refused at its place: one seeded fault for each refusal."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from shared.policy import POLICY_FILE, Policy, PolicyRefused, load
+from shared.policy.loading import load_text
+from shared.policy.soundness import CLAUSES, DECLINABLE, unsoundness
+
+TEXT = POLICY_FILE.read_text("utf-8")
+SOUND: dict[str, Any] = yaml.load(TEXT, Loader=yaml.CSafeLoader)
+SOURCES = [POLICY_FILE.with_name(name) for name in ("soundness.py", "loading.py")]
+Seed = Callable[[dict[str, Any]], object]
+
+HOLD, CALL, GRANT = "recipient-to-ship", "carrier-buy-label", "crew-prints-labels"
+
+
+def at(data: dict[str, Any], path: str) -> Any:
+    """What stands at a dotted path; the names of holds, calls and the like hold no dot."""
+    for step in path.split("/"):
+        data = data[int(step) if step.isdecimal() else step]
+    return data
+
+
+def put(path: str, value: object) -> Seed:
+    """A seed that puts a value in a place (`holds/recipient-to-ship/purpose`)."""
+    above, _, last = path.rpartition("/")
+
+    def plant(data: dict[str, Any]) -> None:
+        at(data, above)[int(last) if last.isdecimal() else last] = value
+
+    return plant
+
+
+def out(path: str) -> Seed:
+    """A seed that takes a place out."""
+    above, _, last = path.rpartition("/")
+    return lambda data: (at(data, above) if above else data).pop(int(last) if last.isdecimal() else last)
+
+
+def rename(path: str, name: str) -> Seed:
+    above, _, last = path.rpartition("/")
+
+    def plant(data: dict[str, Any]) -> None:
+        at(data, above)[name] = at(data, above).pop(last)
+
+    return plant
+
+
+def all_of(*seeds: Seed) -> Seed:
+    return lambda data: [seed(data) for seed in seeds]
+
+
+CHECKED = {"clauses": [3], "checks": ["outgoing-keys"]}
+SEEDS: list[tuple[str, str, Seed]] = [
+    # clauses
+    ("clause_missing", "clauses", out("clauses/2")),
+    ("clause_unknown", "clauses.64", put("clauses/64", {"statement": "One more."})),
+    ("clause_unknown", "holds.recipient-to-ship.clauses", put(f"holds/{HOLD}/clauses", [99])),
+    ("clause_without_rule", "clauses.2", put("promises/complaints/clauses", [1])),
+    ("clause_without_rule", "clauses.17", out("clauses/17/declined")),
+    ("clause_undeclinable", "clauses.9", put("clauses/9/declined", "No wish to.")),
+    ("clause_declined_and_ruled", "clauses.40", put("clauses/40/declined", "No links.")),
+    # rules and their checks
+    ("rule_without_check", "promises.told", put("promises/told/checks", [])),
+    ("rule_without_check", "holds.recipient-to-ship", out(f"holds/{HOLD}/checks")),
+    ("rule_without_clause", "never.password", put("never/password/clauses", [])),
+    ("check_unknown", "promises.told.checks", put("promises/told/checks", ["hearsay"])),
+    ("check_twice", "checks.outgoing-keys", put("pending/outgoing-keys", {"awaits": "nothing"})),
+    ("check_unclear", "checks.outgoing-keys", put("checks/outgoing-keys/live", "broker")),
+    ("check_unclear", "checks.outgoing-keys", out("checks/outgoing-keys/test")),
+    ("check_unused", "checks.idle", put("checks/idle", {"compiled": "idle", "red": "tests/x.py::test_y"})),
+    ("check_unused", "pending.idle", put("pending/idle", {"awaits": "nothing"})),
+    # purposes and addenda
+    ("use_unknown", "purposes.billing.use", put("purposes/billing/use", "essential.magic")),
+    ("purpose_without_clause", "purposes.billing", put("purposes/billing/clauses", [])),
+    ("purpose_unknown", "holds.recipient-to-ship.purpose", put(f"holds/{HOLD}/purpose", "curiosity")),
+    ("purpose_unknown", "disclosures.carrier-buy-label.purpose", put(f"disclosures/{CALL}/purpose", "curiosity")),
+    ("purpose_unknown", "staff.crew-prints-labels.purpose", put(f"staff/{GRANT}/purpose", "curiosity")),
+    ("purpose_unknown", "mails.order.purpose", put("mails/order/purpose", "curiosity")),
+    ("addendum_unknown", "promises.copies.addenda", put("promises/copies/addenda", ["A-99"])),
+    ("addendum_unknown", "holds.recipient-to-ship.retention.addendum", put(f"holds/{HOLD}/retention/addendum", "A-99")),
+    # parts and their fields
+    ("field_without_rule", "parts.recipient.fields.nickname", put("parts/recipient/fields/nickname", {"category": "user.name"})),
+    ("category_unknown", "parts.recipient.fields.name", put("parts/recipient/fields/name", {"category": "user.soul"})),
+    ("category_unknown", "never.card.category", put("never/card/category", "user.soul")),
+    ("event_unknown", "parts.recipient.events", put("parts/recipient/events", ["recipient_dreamt"])),
+    # holds
+    ("service_unknown", "holds.recipient-to-ship.service", put(f"holds/{HOLD}/service", "marketing")),
+    ("part_unknown", "holds.recipient-to-ship.part", put(f"holds/{HOLD}/part", "diary")),
+    ("field_unknown", "holds.contact-for-news.fields", put("holds/contact-for-news/fields", ["name", "shoe_size"])),
+    ("hold_without_retention", "holds.recipient-to-ship", out(f"holds/{HOLD}/retention")),
+    ("event_unknown", "holds.recipient-to-ship.retention.after", put(f"holds/{HOLD}/retention/after", ["doomsday"])),
+    ("retention_unclear", "holds.recipient-to-ship.retention", out(f"holds/{HOLD}/retention/days")),
+    (
+        "retention_without_end",
+        "holds.recipient-to-ship.retention",
+        all_of(out(f"holds/{HOLD}/retention/days"), put(f"holds/{HOLD}/retention/action", "keep")),
+    ),
+    # disclosures
+    ("service_unknown", "disclosures.carrier-buy-label.by", put(f"disclosures/{CALL}/by", "marketing")),
+    ("party_unknown", "disclosures.carrier-buy-label.to", put(f"disclosures/{CALL}/to", "advertiser")),
+    (
+        "disclosed_outside_part",
+        "disclosures.carrier-buy-label.personal.note",
+        put(f"disclosures/{CALL}/personal/note", ["recipient.diary"]),
+    ),
+    (
+        "disclosed_outside_part",
+        "disclosures.carrier-find-label.path",
+        put("disclosures/carrier-find-label/path", "/v1/{recipient.diary}"),
+    ),
+    ("part_unknown", "disclosures.carrier-buy-label.personal.note", put(f"disclosures/{CALL}/personal/note", ["diary.secret"])),
+    (
+        "disclosed_unheld",
+        "disclosures.carrier-buy-label.personal.note",
+        put(f"disclosures/{CALL}/personal/note", ["contact.phone"]),
+    ),
+    ("place_twice", "disclosures.carrier-buy-label.plain", put(f"disclosures/{CALL}/plain", ["shipment.ship_to.name"])),
+    (
+        "party_without_disclosure",
+        "parties.broker",
+        put("parties/broker", {"statement": "Sells lists.", "secondary_use": "forbidden", "reached_by": "https", **CHECKED}),
+    ),
+    # staff and mails
+    ("role_unknown", "staff.crew-prints-labels.role", put(f"staff/{GRANT}/role", "visitor")),
+    ("role_without_grant", "roles.visitor", put("roles/visitor", {"statement": "Looks around."})),
+    ("seen_unheld", "staff.crew-prints-labels.fields", put(f"staff/{GRANT}/purpose", "billing")),
+    ("part_unknown", "mails.order.part", put("mails/order/part", "diary")),
+    ("field_unknown", "mails.order.fields", put("mails/order/fields", ["shoe_size"])),
+    ("promotion_unasked", "mails.order", put("mails/order/promotional", True)),
+    ("promotion_unasked", "mails.newsletter", put("mails/newsletter/carries_way_out", False)),
+    # servers and what is observed
+    ("user_unclear", "broker.users.orders", put("broker/users/orders", {})),
+    ("service_unknown", "broker.users.orders", put("broker/users/orders", {"service": "marketing"})),
+    ("party_unknown", "broker.users.storefront", put("broker/users/storefront", {"party": "advertiser"})),
+    ("service_unknown", "databases.databases.orders.service", put("databases/databases/orders/service", "marketing")),
+    ("tables_unknown", "databases.databases.orders.tables", put("databases/databases/orders/tables", "diaries")),
+    ("part_unknown", "databases.tables.shipping.labels.box", put("databases/tables/shipping/labels/sealed", {"box": "diary"})),
+    ("stored_unheld", "databases.tables.shipping.labels.box", put("databases/tables/shipping/labels/sealed", {"box": "contact"})),
+    (
+        "stored_in_another_form",
+        "databases.tables.shipping.labels.box",
+        put("databases/tables/shipping/labels", {"pseudonymous": {"box": "recipient"}}),
+    ),
+    ("column_unknown", "databases.tables.orders.answers.with_boxes", put("databases/tables/orders/answers/with_boxes", ["kind"])),
+    ("part_unknown", "messages.pseudonymous.shop", put("messages/pseudonymous/shop", "diary")),
+    ("place_unknown", "canaries.pseudonymous_places", put("canaries/pseudonymous_places", ["moon"])),
+    # the shape
+    ("extra_forbidden", "holds.recipient-to-ship.wishes", put(f"holds/{HOLD}/wishes", "many")),
+    ("missing", "holds.recipient-to-ship.purpose", out(f"holds/{HOLD}/purpose")),
+    ("literal_error", "parts.recipient.subject", put("parts/recipient/subject", "passer-by")),
+]
+
+
+def as_text(data: dict[str, Any]) -> str:
+    text: str = yaml.dump(data, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+    return text
+
+
+def refused(data: dict[str, Any] | str, *, strict: bool = False) -> PolicyRefused:
+    with pytest.raises(PolicyRefused) as caught:
+        load_text(data if isinstance(data, str) else as_text(data), strict=strict)
+    return caught.value
+
+
+def seeded(*seeds: Seed) -> dict[str, Any]:
+    data = copy.deepcopy(SOUND)
+    for seed in seeds:
+        seed(data)
+    return data
+
+
+def test_the_file_is_sound() -> None:
+    policy = load()
+    assert policy.version == policy.text.last_modified == "2013-08-19"
+    assert set(policy.clauses) == set(CLAUSES)
+    assert {number for number, clause in policy.clauses.items() if clause.declined} <= DECLINABLE
+
+
+@pytest.mark.parametrize(("code", "path", "seed"), SEEDS, ids=[f"{code} at {path}" for code, path, _ in SEEDS])
+def test_each_fault_is_refused_at_its_place(code: str, path: str, seed: Seed) -> None:
+    found = {(fault.code, fault.path) for fault in refused(seeded(seed)).faults}
+    assert (code, path) in found
+
+
+def test_all_faults_are_named_at_once_with_their_lines() -> None:
+    seeds = [
+        seed
+        for code, _, seed in SEEDS
+        if code in {"rule_without_check", "clause_undeclinable", "place_unknown", "role_without_grant"}
+    ]
+    faults = refused(seeded(*seeds)).faults
+    assert {"rule_without_check", "clause_undeclinable", "place_unknown", "role_without_grant"} <= {
+        fault.code for fault in faults
+    }
+    assert [fault.line for fault in faults] == sorted(fault.line for fault in faults)
+    text = TEXT.replace(
+        "purpose: fill_order, opens: true, clauses: [8, 10, 42]", "purpose: idle, opens: true, clauses: [8, 10, 42]"
+    )
+    [line] = [number for number, it in enumerate(text.splitlines(), 1) if "purpose: idle" in it]
+    error = refused(text)
+    [fault] = [it for it in error.faults if it.code == "purpose_unknown"]
+    assert (fault.path, fault.line) == ("holds.recipient-to-ship.purpose", line)
+    assert f"line {line}, holds.recipient-to-ship.purpose: there is no purpose `idle`" in str(error)
+
+
+def test_a_name_that_stands_twice_is_refused() -> None:
+    text = TEXT.replace("\nroles:\n", "\nroles:\n  warehouse: {statement: Twice.}\n", 1)
+    [fault] = refused(text).faults
+    assert (fault.code, fault.path) == ("named_twice", "roles.warehouse")
+
+
+@pytest.mark.parametrize("text", ["a: [", "", "- a list", "nothing"])
+def test_what_is_no_policy_is_refused(text: str) -> None:
+    assert refused(text).faults
+
+
+def test_every_refusal_of_the_code_has_its_seed() -> None:
+    sources = "\n".join(path.read_text("utf-8") for path in SOURCES)
+    codes = set(re.findall(r'"([a-z]+(?:_[a-z]+)+)", f?"', sources))
+    codes |= {f"{what}_unknown" for what in re.findall(r'_unknown\("([a-z]+)"', sources)}
+    elsewhere = {"named_twice", "not_yaml", "check_pending"}  # seeded in tests of their own
+    assert codes - elsewhere == {code for code, _, _ in SEEDS} - {"extra_forbidden", "missing", "literal_error"}
+    assert len(codes) > 30
+
+
+def test_the_strict_reading_refuses_every_pending_check_and_nothing_else() -> None:
+    faults = refused(TEXT, strict=True).faults
+    assert {(fault.code, fault.path) for fault in faults} == {("check_pending", f"pending.{name}") for name in load().pending}
+    assert all(rules for rules in load().pending_checks().values())
+
+
+def test_without_pending_checks_the_strict_reading_agrees() -> None:
+    data = copy.deepcopy(SOUND)
+    for name in data.pop("pending"):
+        data["checks"][name] = {"compiled": name, "red": "tests/unit/policy/test_soundness.py::test_the_file_is_sound"}
+    data["pending"] = {}
+    assert load_text(as_text(data), strict=True).pending == {}
+
+
+def test_a_policy_is_frozen() -> None:
+    policy = load()
+    with pytest.raises(ValidationError):
+        policy.version = "2026-01-01"
+    with pytest.raises(ValidationError):
+        policy.holds["recipient-to-ship"].purpose = "curiosity"
+    assert isinstance(policy, Policy)
+
+
+def test_only_six_clauses_may_be_declined() -> None:
+    policy = load()
+    for number in CLAUSES:
+        clauses = {**policy.clauses, number: policy.clauses[number].model_copy(update={"declined": "No."})}
+        found = {(code, path) for path, code, _ in unsoundness(policy.model_copy(update={"clauses": clauses}))}
+        assert (("clause_undeclinable", ("clauses", number)) in found) is (number not in DECLINABLE)
+
+
+def test_no_statement_is_taken_from_the_published_text() -> None:
+    source = Path(__file__).parents[4] / "shared" / "policy" / "source.txt"
+    if not source.is_file():
+        pytest.skip("the published text (../shared) is not here")
+    published = words(source.read_text("utf-8"))
+    for number, clause in load().clauses.items():
+        ours = words(clause.statement)
+        runs = [ours[start : start + 7] for start in range(len(ours) - 6)]
+        assert not [run for run in runs if " ".join(run) in " ".join(published)], f"clause {number}"
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"[a-z]+", text.lower())
