@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import eventlet
 import psycopg
@@ -176,6 +176,15 @@ class Batches:
         return True
 
     def _one_transaction(self, door: Door, deliveries: Sequence[Delivery]) -> Outcome:
+        try:
+            return self._transaction(door, deliveries)
+        except DatabaseUnavailable:
+            # It may have been committed: then its events stand under our name, and nobody publishes them before the sweep does. Under
+            # another name the later events of their orders wait for them.
+            self.writer = uuid4()
+            raise
+
+    def _transaction(self, door: Door, deliveries: Sequence[Delivery]) -> Outcome:
         at = datetime.now(UTC)
         with self._database.begin() as connection:
             recorder = Recorder(self._speaker, at)

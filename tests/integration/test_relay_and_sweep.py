@@ -241,6 +241,9 @@ class NothingKept(Store):
 class Teller:
     """A door that says what it is asked to say."""
 
+    def carries_part(self, _delivery: Delivery) -> bool:
+        return False
+
     def say(self, event: PaymentCaptured, work: Work[NothingKept]) -> None:
         work.tell(event)
 
