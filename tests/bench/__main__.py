@@ -4,6 +4,7 @@
     2 core       the same without HTTP and SMTP: the outside parties answer from memory
     3 floor      bare py-amqp and psycopg doing the same durable hops, for the ratio
     4 growth     the core with 0, 100,000 and 1,000,000 finished orders in the tables; memory after 1,000 and 20,000 orders
+    5 privacy    the core with personal parts under keys, less the core with them in the clear
 
 Prints a table, writes .bench/bench.json, and says how it goes on standard error. Servers and services are started for it and ended with
 it. docs/benchmarks.md says how to read it. A bar that is not met is printed and is no failure; what does not work is: exit 1.
@@ -31,10 +32,11 @@ from tests.bench.growth import Growth, NoRoom, measure_growth
 from tests.bench.paced import ORDERS_PER_SECOND, run_paced
 from tests.bench.patience import NothingMoves
 from tests.bench.pipeline import Run, run_pipeline
+from tests.bench.privacy import measure_privacy
 from tests.bench.processes import Processes
 from tests.bench.stack import FOLDER, BenchStack, bench_stack
 
-SECTIONS = ("pipeline", "core", "floor", "growth")
+SECTIONS = ("pipeline", "core", "floor", "growth", "privacy")
 FAILURES = (NothingMoves, NoRoom, CannotClone, StartError, requests.RequestException, psycopg.Error, OSError)
 
 
@@ -47,13 +49,15 @@ class Size:
     rounds: int
     paced_orders: int
     growth: Growth
+    privacy_rounds: int
+    privacy_orders: int
 
 
 def full(orders: int) -> Size:
     growth = Growth(
         sizes=(0, 100_000, 1_000_000), rounds=5, warm_up=100, orders=400, memory_at=(1_000, 20_000), memory_step=1_000
     )
-    return Size(orders=orders, warm_up=200, rounds=3, paced_orders=900, growth=growth)
+    return Size(orders=orders, warm_up=200, rounds=3, paced_orders=900, growth=growth, privacy_rounds=5, privacy_orders=1000)
 
 
 SMALL = Size(
@@ -62,6 +66,8 @@ SMALL = Size(
     rounds=1,
     paced_orders=20,
     growth=Growth(sizes=(0, 200, 600), rounds=1, warm_up=5, orders=40, memory_at=(20, 40), memory_step=20),
+    privacy_rounds=1,
+    privacy_orders=40,
 )
 
 
@@ -78,6 +84,10 @@ def measure(stack: BenchStack, sections: set[str], size: Size, figures: dict[str
         figures.update(_core_and_floor(stack, sections, size))
     if "growth" in sections:
         figures["growth"] = report.of_growth(measure_growth(stack, size.growth, progress))
+    if "privacy" in sections:
+        rounds, orders = size.privacy_rounds, size.privacy_orders
+        runs = measure_privacy(stack, orders=orders, warm_up=size.warm_up, rounds=rounds, progress=progress)
+        figures["privacy"] = report.of_privacy(runs)
 
 
 def _pipeline(stack: BenchStack, size: Size) -> dict[str, Any]:

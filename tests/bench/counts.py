@@ -13,7 +13,13 @@ from tests.bench.patience import NothingMoves, Patience
 
 _SAMPLE = re.compile(r"(\w+?)(?:_total)?\{(.*)\} (\S+)")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
-_KEY_MATTERS = frozenset({"announce_intake_key", "intake_key_published"})
+# What services tell each other now and then, and no order leads to.
+_BESIDE_ORDERS = frozenset(
+    {
+        *("announce_intake_key", "intake_key_published", "receipt_key_published"),
+        *("anchor_record", "record_anchored", "incident_noticed"),
+    }
+)
 _POLL_SECONDS = 0.05
 
 
@@ -42,7 +48,7 @@ class Counts:
             told = dict(_LABEL.findall(labels))
             if name in sums:
                 sums[name] = float(value)
-            elif name == "brownpaper_messages" and told["type"] not in _KEY_MATTERS:
+            elif name == "brownpaper_messages" and told["type"] not in _BESIDE_ORDERS:
                 if told["ending"] == "done":
                     done += float(value)
                 else:

@@ -19,10 +19,12 @@ from tests.bench.growth import Grown
 from tests.bench.hops import COURSE, HOPS_PER_ORDER, SAID_PER_ORDER
 from tests.bench.paced import Latencies
 from tests.bench.pipeline import Run
+from tests.bench.privacy import WITH, WITHOUT, services_ms
 from tests.bench.table import PACED, table
 
 Figures = dict[str, Any]
 PIPELINE_BAR, CORE_BAR, RATIO_BAR, P99_BAR_MS, GROWTH_BAR_PERCENT = 116, 225, 0.5, 70, 10
+PRIVACY_BAR_MS = 1.0
 
 
 def of_runs(runs: Sequence[Run]) -> Figures:
@@ -77,6 +79,18 @@ def of_growth(grown: Grown) -> Figures:
     }
 
 
+def of_privacy(runs: Mapping[str, Sequence[Run]]) -> Figures:
+    """Both kinds, and by how much the medians differ: over the services, and with the servers."""
+    medians = {kind: statistics.median(map(services_ms, them)) for kind, them in runs.items()}
+    in_all = {kind: statistics.median(run.cpu_ms_in_all for run in them) for kind, them in runs.items()}
+    return {
+        **{kind: of_runs(them) for kind, them in runs.items()},
+        "added_ms_per_order_over_services": round(medians[WITH] - medians[WITHOUT], 2),
+        "added_ms_per_order_in_all": round(in_all[WITH] - in_all[WITHOUT], 2),
+        "services_ms_by_round": {kind: [round(services_ms(run), 2) for run in them] for kind, them in runs.items()},
+    }
+
+
 def of_machine() -> Figures:
     """What the figures were taken on."""
     return {
@@ -126,6 +140,9 @@ def bars(figures: Mapping[str, Any]) -> list[Figures]:
         )
         larger = max(_more_percent(early[service], late[service]) for service in COURSE)
         bar("4 growth, memory of the service that grew most", larger, GROWTH_BAR_PERCENT, at_most=True, unit=" %")
+    if privacy := figures.get("privacy"):
+        added = privacy["added_ms_per_order_over_services"]
+        bar("5 privacy, CPU per order over all services", added, PRIVACY_BAR_MS, at_most=True, unit=" ms")
     return found
 
 
@@ -149,4 +166,4 @@ def _cpu_model() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-__all__ = ["bars", "of_growth", "of_hops", "of_machine", "of_paced", "of_runs", "table"]
+__all__ = ["bars", "of_growth", "of_hops", "of_machine", "of_paced", "of_privacy", "of_runs", "table"]

@@ -31,6 +31,8 @@ def table(figures: Figures) -> str:
             lines += ["", title, *_rates(section), *_paced(section.get("paced")), *_processes(section)]
     if growth := figures.get("growth"):
         lines += ["", "4  Growth: the core with finished orders in its tables", *_growth(growth)]
+    if privacy := figures.get("privacy"):
+        lines += ["", "5  Privacy: the core with parts under keys, and with parts in the clear", *_privacy(privacy)]
     lines += ["", "Bars"]
     for bar in figures["bars"]:
         lines.append(f"   {'met    ' if bar['met'] else 'NOT MET'}  {bar['what']}: {bar['value']:g}{bar['unit']} ({bar['bar']})")
@@ -103,9 +105,22 @@ def _growth(growth: Figures) -> list[str]:
     return lines
 
 
+def _privacy(privacy: Figures) -> list[str]:
+    lines = [f"   {'process':14}{'with':>10}{'without':>10}   CPU ms per order"]
+    for name, ms in privacy["with"]["cpu_ms_per_order"].items():
+        lines.append(f"   {name:14}{ms:10.2f}{privacy['without']['cpu_ms_per_order'][name]:10.2f}")
+    for kind in ("with", "without"):
+        rounds = ", ".join(f"{ms:g}" for ms in privacy["services_ms_by_round"][kind])
+        others = ", ".join(f"{percent:.0f}" for percent in privacy[kind]["others_percent_by_round"])
+        lines.append(f"   the services' rounds {kind} it: {rounds}; others had {others} % of the cores")
+    over, in_all = privacy["added_ms_per_order_over_services"], privacy["added_ms_per_order_in_all"]
+    return [*lines, f"   added: {over:.2f} ms over all services, {in_all:.2f} ms with broker and databases"]
+
+
 def _is_noisy(figures: Figures) -> bool:
     """Whether somebody else had a tenth of the machine in some round."""
     sections: list[Figures] = [figures[name] for name in _TITLES if name in figures]
     sections += figures.get("growth", {}).get("finished_orders", {}).values()
+    sections += [figures["privacy"][kind] for kind in ("with", "without") if "privacy" in figures]
     rounds: Sequence[float] = [percent for section in sections for percent in section["others_percent_by_round"]]
     return any(percent > _NOISY_PERCENT for percent in rounds)

@@ -83,9 +83,19 @@ def test_growth_has_each_size_with_its_rows_and_memory_early_and_late(small):
         assert all(told["at_rest"][service] <= told["peak"][service] for service in COURSE)
 
 
+def test_privacy_has_rounds_with_and_without_it_and_what_it_adds(small):
+    privacy = small[0]["privacy"]
+    for kind in ("with", "without"):
+        _are_all_there(privacy[kind], set(COURSE) | SERVERS | OURSELVES)
+        assert len(privacy["services_ms_by_round"][kind]) == SMALL.privacy_rounds
+    # A keyring that has nothing to do costs nothing; with privacy every order has keys in it.
+    assert privacy["without"]["cpu_ms_per_order"]["keyring"] < privacy["with"]["cpu_ms_per_order"]["keyring"]
+    assert isinstance(privacy["added_ms_per_order_over_services"], float)
+
+
 def test_every_bar_is_printed_beside_its_figure(small):
     figures, table = small
-    assert [bar["what"].split()[0] for bar in figures["bars"]] == ["1", "1", "1", "2", "2", "4", "4"]
+    assert [bar["what"].split()[0] for bar in figures["bars"]] == ["1", "1", "1", "2", "2", "4", "4", "5"]
     for bar in figures["bars"]:
         assert isinstance(bar["met"], bool)
         assert f"{bar['what']}: {bar['value']:g}{bar['unit']} ({bar['bar']})" in table
@@ -94,5 +104,5 @@ def test_every_bar_is_printed_beside_its_figure(small):
 def test_an_unknown_section_is_named_and_nothing_is_started():
     done = _bench("--only", "pipeline,everything")
     assert done.returncode == 2
-    assert "any of pipeline,core,floor,growth" in done.stderr
+    assert "any of pipeline,core,floor,growth,privacy" in done.stderr
     assert done.stdout == ""
