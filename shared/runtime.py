@@ -13,6 +13,7 @@ import eventlet  # noqa: E402
 
 eventlet.monkey_patch()
 
+import gc  # noqa: E402
 import logging  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
@@ -27,6 +28,7 @@ from shared.delivery.connecting import BROKEN, TopologyMissing, require_topology
 from shared.settings import DeliverySettings  # noqa: E402
 
 _log = logging.getLogger("brownpaper.runtime")
+_OBJECTS_BETWEEN_COLLECTIONS = 20_000
 
 
 def run(door: type[Any], settings_class: type[DeliverySettings]) -> None:
@@ -50,6 +52,7 @@ def run(door: type[Any], settings_class: type[DeliverySettings]) -> None:
         container.start()
     except BrownPaperError as error:
         sys.exit(f"{door.name}: does not start: {error}")
+    _spare_the_collector()
     _log.info("started", extra={"address": settings.http_address})
     eventlet.spawn_n(_die_together, container, stop)
     stop.wait()
@@ -60,6 +63,16 @@ def run(door: type[Any], settings_class: type[DeliverySettings]) -> None:
     _log.info("stopped")
     sys.stdout.flush()
     os._exit(0)
+
+
+def _spare_the_collector() -> None:
+    """What was imported and made until now stays for good, and a batch makes some ten thousand objects that are all gone after it.
+
+    Looking through them after every 700, as Python does by itself, finds nothing and takes a twentieth of a service's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, 10, 10)
 
 
 def _die_together(container: ServiceContainer, stop: Any) -> None:

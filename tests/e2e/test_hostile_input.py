@@ -120,4 +120,6 @@ def test_half_of_the_json_texts_in_boxes(shop: Any) -> None:
         select count(*), count(recipient) from shipments join recipients using (shop, order_number) where state = 'refused'
         """,
     )
-    assert kept == [(len(events), 0)], "what else the order brought waits for a sound part, and nothing is kept of the unsound one"
+    assert kept == [(len(events), 0)], (
+        "what else the order brought waits for a sound part, and nothing is kept of the unsound one"
+    )

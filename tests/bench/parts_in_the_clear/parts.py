@@ -56,7 +56,7 @@ class PartReaderInTheClear(PartReader):
         self,
         envelopes: Mapping[OrderKey, tuple[str, dict[str, Any]]],
         *,
-        purpose: str,
+        purpose: str,  # noqa: ARG002 - as the real one
         actor: str = "",  # noqa: ARG002 - as the real one
     ) -> dict[OrderKey, Any | BrownPaperError]:
         return {

@@ -1,0 +1,78 @@
+"""py-amqp's transports read through `_quick_recv`, and keep what it gives beyond what they wanted."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from amqp.transport import SSLTransport, TCPTransport
+
+from shared.delivery.connecting import READ_AHEAD_BYTES, read_ahead
+
+PAYLOADS = [bytes([place]) * length for place, length in enumerate((0, 1, 8, 300, 20_000, 5, 70_000, 2))]
+
+
+class Counting:
+    """A socket's end, and how often it was read."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end, self.times = end, 0
+
+    def recv(self, wanted: int) -> bytes:
+        self.times += 1
+        return self._end.recv(wanted)
+
+
+@pytest.fixture(params=[TCPTransport, SSLTransport])
+def wire(request: pytest.FixtureRequest) -> Iterator[tuple[Any, socket.socket, Counting]]:
+    """(transport, the other end, what counts), as after connecting."""
+    ours, theirs = socket.socketpair()
+    ours.settimeout(5)
+    counting = Counting(ours)
+    transport = request.param("localhost:1", 5)
+    transport.sock, transport.connected = ours, True
+    transport._read_buffer, transport._quick_recv = b"", counting.recv
+    yield transport, theirs, counting
+    ours.close()
+    theirs.close()
+
+
+def frame(payload: bytes) -> bytes:
+    return struct.pack(">BHI", 3, 1, len(payload)) + payload + b"\xce"
+
+
+def test_frames_come_whole_and_in_order_however_they_are_cut(wire: tuple[Any, socket.socket, Counting]) -> None:
+    transport, theirs, _counting = wire
+    read_ahead(transport)
+    stream = b"".join(map(frame, PAYLOADS))
+    found = []
+    for start in range(0, len(stream), 4_999):
+        theirs.sendall(stream[start : start + 4_999])
+        transport.sock.settimeout(0.01)
+        try:
+            while len(found) < len(PAYLOADS):
+                found.append(transport.read_frame()[2])
+        except TimeoutError:
+            pass  # what was read until now is not lost
+    assert found == PAYLOADS
+
+
+def test_a_hundred_small_frames_are_one_reading(wire: tuple[Any, socket.socket, Counting]) -> None:
+    transport, theirs, counting = wire
+    read_ahead(transport)
+    small = [frame(b"12345678")] * 100
+    assert sum(map(len, small)) < READ_AHEAD_BYTES
+    theirs.sendall(b"".join(small))
+    assert [transport.read_frame()[2] for _ in small] == [b"12345678"] * 100
+    assert counting.times == 1
+
+
+def test_without_it_a_frame_is_three_readings(wire: tuple[Any, socket.socket, Counting]) -> None:
+    transport, theirs, counting = wire
+    theirs.sendall(frame(b"12345678") * 100)
+    for _ in range(100):
+        transport.read_frame()
+    assert counting.times == 300, "py-amqp reads ahead by itself now: ours is not needed any more"
