@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import amqp.exceptions
-import kombu
 import kombu.exceptions
 
 from deploy.local import broker, broker_cluster, databases, definitions, packages, postgres, postgres_pair
@@ -23,6 +22,7 @@ from deploy.local.containers import ComposeServers, engine_answers
 from deploy.local.postgres import PrivateCluster
 from deploy.local.postgres_pair import PostgresPair
 from deploy.local.processes import StartError
+from shared.broker_address import connection_to
 
 GIVEN_AMQP = "BROWNPAPER_AMQP_URI"
 GIVEN_API = "BROWNPAPER_RABBITMQ_API_URL"
@@ -127,7 +127,7 @@ def queues_are_in_use(uri: str, *, or_hold_messages: bool = False) -> bool:
     """
     queues = ["orders.intake", *(f"{service}.events" for service in ("orders", "payments", "shipping", "notifications"))]
     try:
-        with kombu.Connection(uri, connect_timeout=5) as connection:
+        with connection_to(uri, connect_timeout=5) as connection:
             connection.ensure_connection(max_retries=2)
             for queue in queues:
                 try:
@@ -147,7 +147,7 @@ def remove_queues(uri: str) -> None:
 
     if queues_are_in_use(uri):
         return
-    with kombu.Connection(uri, connect_timeout=5) as connection:
+    with connection_to(uri, connect_timeout=5) as connection:
         for queue in topology.QUEUES:
             connection.default_channel.queue_delete(queue.name)
 

@@ -15,6 +15,8 @@ import kombu
 from amqp.exceptions import AMQPError
 from kombu.exceptions import OperationalError
 
+from shared.broker_address import connection_to
+
 _kombu: Any = kombu  # it ships types that leave most calls untyped
 QUEUE = "storefront.answers"
 
@@ -92,7 +94,7 @@ def consume(
 
 @contextmanager
 def _consuming(amqp_uri: str, received: Callable[[Any], None]) -> Iterator[Any]:
-    with _kombu.Connection(amqp_uri, connect_timeout=10, heartbeat=0) as connection:
+    with connection_to(amqp_uri, connect_timeout=10, heartbeat=0) as connection:
         connection.ensure_connection(max_retries=3, interval_start=0.2, interval_max=1)
         queue = _kombu.Queue(QUEUE, no_declare=True)
         with _kombu.Consumer(connection, queues=[queue], on_message=received, auto_declare=False, prefetch_count=200):

@@ -11,13 +11,12 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-import kombu
 from amqp.exceptions import AMQPError
 from kombu.exceptions import OperationalError
 
+from shared.broker_address import connection_to
 from shared.cli.terminal import NotDone
 
-_kombu: Any = kombu  # it ships types that leave most calls untyped
 EXCHANGE = "storefront.events"
 CONTENT_TYPE = "application/cloudevents+json"
 _ATTEMPTS = 5
@@ -124,7 +123,7 @@ class WindowedPublisher:
 
     def _ready_channel(self) -> Any:
         if self._channel is None:
-            self._connection = _kombu.Connection(self._uri, connect_timeout=10, heartbeat=0)
+            self._connection = connection_to(self._uri, connect_timeout=10, heartbeat=0)
             self._connection.ensure_connection(max_retries=10, interval_start=0.2, interval_max=3)
             self._channel = self._connection.channel()
             self._channel.confirm_select()

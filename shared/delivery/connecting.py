@@ -1,6 +1,6 @@
 """Connections to the broker: to any of its addresses, given up in time, and found to hold this release's topology.
 
-A broker of several nodes has several addresses (`amqp://…;amqp://…`): a connection that breaks comes back to any that answers.
+A broker of several nodes has several addresses (`amqps://…;amqps://…`): a connection that breaks comes back to any that answers.
 Errors carry no payload.
 """
 
@@ -16,6 +16,7 @@ import kombu
 import kombu.exceptions
 from amqp.exceptions import AccessRefused, AMQPError, NotAllowed, NotFound
 
+from shared.broker_address import connection_to, is_untrusted
 from shared.contracts.errors import BrownPaperError
 from shared.delivery import topology
 
@@ -24,6 +25,16 @@ ANSWER_SECONDS = 10  # for the answer to a request: a node that has lost its col
 GOOD_BYE_SECONDS = 2
 BROKEN = (AMQPError, OSError, socket.timeout, kombu.exceptions.OperationalError)
 """What a broken connection or a closed channel raises."""
+
+
+class BrokerUntrusted(OSError):
+    """The certificate of the broker at `AMQP_URI` is of no authority that counts, of another host, or out of its time.
+
+    A broken connection like others (`BROKEN`): nothing was sent, and a certificate that is renewed heals it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("broker_untrusted: the certificate of the server in AMQP_URI is not trusted (authority, name or date)")
 
 
 class CredentialsRefused(BrownPaperError):
@@ -45,7 +56,7 @@ def connect(uri: str, name: str) -> kombu.Connection:
     addresses = uri.split(";")
     random.shuffle(addresses)
     while True:
-        connection = kombu.Connection(
+        connection = connection_to(
             addresses.pop(),
             heartbeat=HEARTBEAT_SECONDS,
             connect_timeout=5,
@@ -53,9 +64,11 @@ def connect(uri: str, name: str) -> kombu.Connection:
         )
         try:
             connection.ensure_connection(max_retries=0)
-        except BROKEN:
+        except BROKEN as error:
             connection.release()
             if not addresses:
+                if is_untrusted(error):
+                    raise BrokerUntrusted from None
                 raise
         else:
             return connection

@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-import kombu
-
+from shared.broker_address import connection_to
 from shared.policy import load
 from shared.policy.compile_broker import WiredQueue, Wiring, any_of, refuse_strangers
 
@@ -232,7 +231,7 @@ def declare(connection_uri: str) -> None:
     Raises kombu's errors, and `WiringRefused` where a part would reach a service that the policy does not let hold it.
     """
     refuse_strangers(load(), wiring())
-    with kombu.Connection(connection_uri) as connection:
+    with connection_to(connection_uri) as connection:
         channel = connection.default_channel
         for exchange in EXCHANGES:
             channel.exchange_declare(exchange, "topic", durable=True, auto_delete=False)
