@@ -19,14 +19,17 @@ class CheckedTransport(SSLTransport):
     """py-amqp over TLS, spelled out: of itself it neither asks for a certificate's name nor looks whose authority signed it."""
 
     def establish_connection(self) -> Any:
-        authorities = self.client.ssl.get("ca_certs") if isinstance(self.client.ssl, dict) else None
+        host = self.client.hostname
         self.client.ssl = {
             "cert_reqs": ssl.CERT_REQUIRED,
-            "ca_certs": authorities,
-            "server_hostname": self.client.hostname,
+            "ca_certs": self.client.ssl.get("ca_certs") if isinstance(self.client.ssl, dict) else None,
+            "server_hostname": host,
             "tls_minimum_version": ssl.TLSVersion.TLSv1_2,
         }
-        return super().establish_connection()
+        try:
+            return super().establish_connection()
+        finally:
+            self.client.hostname = host  # kombu makes 127.0.0.1 of localhost, and the next time would ask for that name
 
 
 # Every `amqps://` of this process, whoever opens it.
@@ -37,12 +40,28 @@ def connection_to(addresses: str, **options: Any) -> Any:
     """A kombu.Connection to one of the addresses (semicolons between them), opened when it is first used; `options` are kombu's.
 
     Opening it where the certificate is not trusted raises ssl.SSLCertVerificationError, or kombu's OperationalError with that as its
-    cause (`is_untrusted`). Of several addresses the authorities of the first count.
+    cause (`is_untrusted`). The authorities' file is the same for all addresses.
     """
     parts = [urlsplit(address) for address in addresses.split(";")]
-    if authorities := parse_qs(parts[0].query).get("cacertfile"):
+    if authorities := [file for it in parts for file in parse_qs(it.query).get("cacertfile", ())]:
         options["ssl"] = {"ca_certs": authorities[0]}
     return kombu.Connection(";".join(it._replace(query="").geturl() for it in parts), **options)
+
+
+class BrokerUntrusted(OSError):
+    """The broker's certificate is of no authority that counts, of another host, or out of its time.
+
+    A broken connection like others: nothing was sent, not even a password, and a certificate that is renewed heals it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("broker_untrusted: the certificate of the broker is not trusted (authority, name or date)")
+
+
+def refuse_untrusted(error: BaseException, _again_in_seconds: float = 0) -> None:
+    """For kombu's `errback`: a certificate that is not trusted is not tried again. Raises BrokerUntrusted."""
+    if is_untrusted(error):
+        raise BrokerUntrusted from None
 
 
 def is_untrusted(error: BaseException | None) -> bool:

@@ -21,10 +21,11 @@ from typing import Any  # noqa: E402
 from nameko.containers import ServiceContainer  # noqa: E402
 
 from shared import logs  # noqa: E402
+from shared.broker_address import BrokerUntrusted  # noqa: E402
 from shared.contracts.errors import BrownPaperError  # noqa: E402
 from shared.database import Database, DatabaseUnavailable, DatabaseUntrusted  # noqa: E402
 from shared.delivery import steps  # noqa: E402
-from shared.delivery.connecting import BROKEN, BrokerUntrusted, TopologyMissing, require_topology  # noqa: E402
+from shared.delivery.connecting import BROKEN, TopologyMissing, require_topology  # noqa: E402
 from shared.settings import DeliverySettings  # noqa: E402
 
 _log = logging.getLogger("brownpaper.runtime")
@@ -85,7 +86,9 @@ def _refuse_untrusted_databases(settings: DeliverySettings, name: str) -> None:
             with database.single():
                 pass
         except DatabaseUntrusted as error:
-            sys.exit(f"{name}: {error}: the certificate of the server in {setting.upper()} is not trusted (authority, name or date)")
+            sys.exit(
+                f"{name}: {setting.upper()}: {error}: the certificate of the server is not trusted (authority, name or date)"
+            )
         except DatabaseUnavailable:
             pass
         finally:
@@ -97,7 +100,7 @@ def _await_topology(settings: DeliverySettings, name: str) -> None:
         try:
             return require_topology(settings.amqp_uri, f"{name}.start")
         except BrokerUntrusted as error:
-            sys.exit(f"{name}: {error}")
+            sys.exit(f"{name}: AMQP_URI: {error}")
         except BROKEN:
             eventlet.sleep(0.5)
         except TopologyMissing as error:

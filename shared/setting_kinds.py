@@ -55,8 +55,13 @@ def _is_broker(text: str) -> bool:
     """`cacertfile` is RabbitMQ's own name for it in an address; nothing else may stand there, such as not to check."""
     parts = urlsplit(text)
     said = parse_qsl(parts.query, keep_blank_values=True)
-    has_authority = parts.scheme == "amqps" and [name for name, _ in said] == ["cacertfile"] and Path(said[0][1]).is_file()
-    return _has_address(text, ("amqp", "amqps")) and not parts.fragment and (not parts.query or has_authority)
+    has_authorities = parts.scheme == "amqps" and [name for name, _ in said] == ["cacertfile"] and Path(said[0][1]).is_file()
+    return _has_address(text, ("amqp", "amqps")) and not parts.fragment and (not parts.query or has_authorities)
+
+
+def _are_brokers(text: str) -> bool:
+    addresses = text.split(";")
+    return all(_is_broker(address) for address in addresses) and len({urlsplit(address).query for address in addresses}) == 1
 
 
 def _is_listening_address(text: str) -> bool:
@@ -77,8 +82,8 @@ AmqpUri = Annotated[
     str,
     _kind(
         "wanted: amqps://user:password@host:5671/vhost?cacertfile=FILE (a file that can be read), or amqp:// on this machine; of a cluster"
-        " several, a semicolon between them",
-        lambda t: all(_is_broker(address) for address in t.split(";")),
+        " several, a semicolon between them, with the same file",
+        _are_brokers,
     ),
     _PROTECTED,
 ]

@@ -14,7 +14,7 @@ from typing import Any, Self
 from amqp.exceptions import AMQPError
 from kombu.exceptions import OperationalError
 
-from shared.broker_address import connection_to
+from shared.broker_address import BrokerUntrusted, connection_to, refuse_untrusted
 from shared.cli.terminal import NotDone
 
 EXCHANGE = "storefront.events"
@@ -31,7 +31,7 @@ class WindowedPublisher:
     """Publishes events to `storefront.events`; a context manager that ends by waiting for what is open.
 
     `on_confirmed` is called with the message's id once the broker has it; `on_trouble` with a sentence when something has to be
-    tried again. `publish` and `settle` raise NotPublished after five attempts. Publishing again is harmless: the contract
+    tried again. `publish` and `settle` raise NotPublished after five attempts, BrokerUntrusted at once. Publishing again is harmless: the contract
     counts the same (source, id) once. For one thread only.
     """
 
@@ -102,6 +102,8 @@ class WindowedPublisher:
                 properties={"delivery_mode": 2, "message_id": event_id, "type": event_type},
             )
             channel.basic_publish(prepared, exchange=self._exchange, routing_key=event_type, mandatory=True)
+        except BrokerUntrusted:
+            raise
         except _CONNECTION_ERRORS as error:
             self._lost(error)
 
@@ -124,7 +126,7 @@ class WindowedPublisher:
     def _ready_channel(self) -> Any:
         if self._channel is None:
             self._connection = connection_to(self._uri, connect_timeout=10, heartbeat=0)
-            self._connection.ensure_connection(max_retries=10, interval_start=0.2, interval_max=3)
+            self._connection.ensure_connection(errback=refuse_untrusted, max_retries=10, interval_start=0.2, interval_max=3)
             self._channel = self._connection.channel()
             self._channel.confirm_select()
             self._channel.events["basic_ack"].add(self._acked)

@@ -16,7 +16,7 @@ import kombu
 import kombu.exceptions
 from amqp.exceptions import AccessRefused, AMQPError, NotAllowed, NotFound
 
-from shared.broker_address import connection_to, is_untrusted
+from shared.broker_address import connection_to, refuse_untrusted
 from shared.contracts.errors import BrownPaperError
 from shared.delivery import topology
 
@@ -25,16 +25,6 @@ ANSWER_SECONDS = 10  # for the answer to a request: a node that has lost its col
 GOOD_BYE_SECONDS = 2
 BROKEN = (AMQPError, OSError, socket.timeout, kombu.exceptions.OperationalError)
 """What a broken connection or a closed channel raises."""
-
-
-class BrokerUntrusted(OSError):
-    """The certificate of the broker at `AMQP_URI` is of no authority that counts, of another host, or out of its time.
-
-    A broken connection like others (`BROKEN`): nothing was sent, and a certificate that is renewed heals it.
-    """
-
-    def __init__(self) -> None:
-        super().__init__("broker_untrusted: the certificate of the server in AMQP_URI is not trusted (authority, name or date)")
 
 
 class CredentialsRefused(BrownPaperError):
@@ -49,7 +39,7 @@ class TopologyMissing(BrownPaperError):
 
 
 def connect(uri: str, name: str) -> kombu.Connection:
-    """An open connection to one of the addresses, each tried once, in any order; where none answers it raises one of `BROKEN`.
+    """An open connection to one of the addresses, each tried once, in any order; where none answers it raises one of `BROKEN` (`BrokerUntrusted` is).
 
     In any order, so that all processes do not meet at the first; the time-out of a dead one is paid only by some.
     """
@@ -67,8 +57,7 @@ def connect(uri: str, name: str) -> kombu.Connection:
         except BROKEN as error:
             connection.release()
             if not addresses:
-                if is_untrusted(error):
-                    raise BrokerUntrusted from None
+                refuse_untrusted(error)
                 raise
         else:
             return connection
