@@ -24,7 +24,7 @@ HEARTBEAT_SECONDS = 10  # a peer that says nothing for twice as long is given up
 ANSWER_SECONDS = 10  # for the answer to a request: a node that has lost its colleagues takes connections and answers nothing
 GOOD_BYE_SECONDS = 2
 BROKEN = (AMQPError, OSError, socket.timeout, kombu.exceptions.OperationalError)
-"""What a broken connection or a closed channel raises."""
+"""What a broken connection or a closed channel raises; a certificate that is not trusted is one (`BrokerUntrusted`)."""
 
 
 class CredentialsRefused(BrownPaperError):
@@ -39,7 +39,7 @@ class TopologyMissing(BrownPaperError):
 
 
 def connect(uri: str, name: str) -> kombu.Connection:
-    """An open connection to one of the addresses, each tried once, in any order; where none answers it raises one of `BROKEN` (`BrokerUntrusted` is).
+    """An open connection to one of the addresses, each tried once, in any order; where none answers it raises one of `BROKEN`.
 
     In any order, so that all processes do not meet at the first; the time-out of a dead one is paid only by some.
     """
