@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import kombu
 import kombu.transport
+from kombu.exceptions import OperationalError
 from kombu.transport.pyamqp import SSLTransport
 
 
@@ -39,8 +40,7 @@ kombu.transport.TRANSPORT_ALIASES["amqps"] = f"{__name__}:{CheckedTransport.__na
 def connection_to(addresses: str, **options: Any) -> Any:
     """A kombu.Connection to one of the addresses (semicolons between them), opened when it is first used; `options` are kombu's.
 
-    Opening it where the certificate is not trusted raises ssl.SSLCertVerificationError, or kombu's OperationalError with that as its
-    cause (`is_untrusted`). The authorities' file is the same for all addresses.
+    The authorities' file is the same for all addresses.
     """
     parts = [urlsplit(address) for address in addresses.split(";")]
     if authorities := [file for it in parts for file in parse_qs(it.query).get("cacertfile", ())]:
@@ -58,14 +58,21 @@ class BrokerUntrusted(OSError):
         super().__init__("broker_untrusted: the certificate of the broker is not trusted (authority, name or date)")
 
 
-def refuse_untrusted(error: BaseException, _again_in_seconds: float = 0) -> None:
-    """For kombu's `errback`: a certificate that is not trusted is not tried again. Raises BrokerUntrusted."""
-    if is_untrusted(error):
-        raise BrokerUntrusted from None
+def open_patiently(connection: Any, **patience: Any) -> None:
+    """Open it, trying again as kombu's `patience` says (`max_retries` …); a certificate that is not trusted is not tried again.
+
+    Raises BrokerUntrusted, and what kombu raises.
+    """
+    try:
+        connection.ensure_connection(errback=_refuse_untrusted, **patience)
+    except (OSError, OperationalError) as error:
+        _refuse_untrusted(error)
+        raise
 
 
-def is_untrusted(error: BaseException | None) -> bool:
-    """Whether a connection failed because of the other side's certificate."""
-    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
-        error = error.__cause__ or error.__context__
-    return error is not None
+def _refuse_untrusted(error: BaseException, _again_in_seconds: float = 0) -> None:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            raise BrokerUntrusted from None
+        cause = cause.__cause__ or cause.__context__

@@ -1,8 +1,9 @@
 """An authority of our own, and short-lived certificates by it: for lines between programs of one owner, on one machine or several.
 
-`python -m deploy.local.certificates FOLDER NAME=HOST[,HOST…] …` makes what is missing or past half of its life: `FOLDER/ca.pem` for whoever connects,
-and for each NAME `FOLDER/NAME/certificate.pem` and `key.pem` for that server alone. Run it again in time and have the servers read
-their files anew: nothing else changes while the authority lives. Its own key, `FOLDER/authority-key.pem`, signs: whoever has it can pass for every server.
+`python -m deploy.local.certificates FOLDER NAME=HOST[,HOST…] …` makes what is missing or past half of its life: `FOLDER/ca.pem` for
+whoever connects, and for each NAME `FOLDER/NAME/certificate.pem` and `key.pem` for that server alone. Run it again in time and have the
+servers read their files anew: nothing else changes while the authority lives. `FOLDER/authority-key.pem` signs: whoever has it can
+pass for every server.
 """
 
 from __future__ import annotations

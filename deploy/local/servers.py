@@ -24,7 +24,7 @@ from deploy.local.containers import ComposeServers, engine_answers
 from deploy.local.postgres import PrivateCluster
 from deploy.local.postgres_pair import PostgresPair
 from deploy.local.processes import StartError
-from shared.broker_address import BrokerUntrusted, connection_to, refuse_untrusted
+from shared.broker_address import BrokerUntrusted, connection_to, open_patiently
 from shared.lines import is_protected
 
 GIVEN_AMQP = "BROWNPAPER_AMQP_URI"
@@ -99,7 +99,8 @@ def bring(
     """Find or start what is missing and give it, answering. `passwords` holds one for each of `definitions.USERS`.
 
     `is_running` says that services of this very folder are at work already. `clustered` wants private servers, several of each: three
-    brokers that are one, and pairs of database servers. `encrypted` wants private servers that speak TLS only. Safe to repeat: what runs already in this folder is taken as it is.
+    brokers that are one, and pairs of database servers. `encrypted` wants private servers that speak TLS only.
+    Safe to repeat: what runs already in this folder is taken as it is.
     Raises NoServersError where no way leads there, and StartError where a server does not come up.
     """
     given_broker, given_data = environ.get(GIVEN_AMQP), environ.get(GIVEN_DATA)
@@ -147,7 +148,7 @@ def queues_are_in_use(uri: str, *, or_hold_messages: bool = False) -> bool:
     queues = ["orders.intake", *(f"{service}.events" for service in ("orders", "payments", "shipping", "notifications"))]
     try:
         with connection_to(uri, connect_timeout=5) as connection:
-            connection.ensure_connection(errback=refuse_untrusted, max_retries=2)
+            open_patiently(connection, max_retries=2)
             for queue in queues:
                 try:
                     found = connection.channel().queue_declare(queue, passive=True)

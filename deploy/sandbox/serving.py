@@ -57,7 +57,7 @@ async def serve(
     """Serve until a signal comes. Once it listens, one JSON line with the URLs goes to stdout and into `ready_file`.
 
     `url` is where the control side is asked, `party_url` where the party is: the same, unless the party speaks `tls`; then the control side
-    is at a plain port of its own (loopback's, and it is no part of the stand-in). `more` opens further doors (the mailbox's SMTP) and gives their URLs; `at_end` closes them.
+    is at a plain port of its own, on loopback. `more` opens further doors (the mailbox's SMTP) and gives their URLs; `at_end` closes them.
     """
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)  # its messages may quote what was sent
     stop = asyncio.Event()

@@ -15,7 +15,7 @@ import kombu
 from amqp.exceptions import AMQPError
 from kombu.exceptions import OperationalError
 
-from shared.broker_address import BrokerUntrusted, connection_to, refuse_untrusted
+from shared.broker_address import BrokerUntrusted, connection_to, open_patiently
 
 _kombu: Any = kombu  # it ships types that leave most calls untyped
 QUEUE = "storefront.answers"
@@ -97,7 +97,7 @@ def consume(
 @contextmanager
 def _consuming(amqp_uri: str, received: Callable[[Any], None]) -> Iterator[Any]:
     with connection_to(amqp_uri, connect_timeout=10, heartbeat=0) as connection:
-        connection.ensure_connection(errback=refuse_untrusted, max_retries=3, interval_start=0.2, interval_max=1)
+        open_patiently(connection, max_retries=3, interval_start=0.2, interval_max=1)
         queue = _kombu.Queue(QUEUE, no_declare=True)
         with _kombu.Consumer(connection, queues=[queue], on_message=received, auto_declare=False, prefetch_count=200):
             yield connection

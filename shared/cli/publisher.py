@@ -14,7 +14,7 @@ from typing import Any, Self
 from amqp.exceptions import AMQPError
 from kombu.exceptions import OperationalError
 
-from shared.broker_address import BrokerUntrusted, connection_to, refuse_untrusted
+from shared.broker_address import BrokerUntrusted, connection_to, open_patiently
 from shared.cli.terminal import NotDone
 
 EXCHANGE = "storefront.events"
@@ -31,7 +31,8 @@ class WindowedPublisher:
     """Publishes events to `storefront.events`; a context manager that ends by waiting for what is open.
 
     `on_confirmed` is called with the message's id once the broker has it; `on_trouble` with a sentence when something has to be
-    tried again. `publish` and `settle` raise NotPublished after five attempts, BrokerUntrusted at once. Publishing again is harmless: the contract
+    tried again. `publish` and `settle` raise NotPublished after five attempts,
+    BrokerUntrusted at once. Publishing again is harmless: the contract
     counts the same (source, id) once. For one thread only.
     """
 
@@ -126,7 +127,7 @@ class WindowedPublisher:
     def _ready_channel(self) -> Any:
         if self._channel is None:
             self._connection = connection_to(self._uri, connect_timeout=10, heartbeat=0)
-            self._connection.ensure_connection(errback=refuse_untrusted, max_retries=10, interval_start=0.2, interval_max=3)
+            open_patiently(self._connection, max_retries=10, interval_start=0.2, interval_max=3)
             self._channel = self._connection.channel()
             self._channel.confirm_select()
             self._channel.events["basic_ack"].add(self._acked)

@@ -16,7 +16,7 @@ import kombu
 import kombu.exceptions
 from amqp.exceptions import AccessRefused, AMQPError, NotAllowed, NotFound
 
-from shared.broker_address import connection_to, refuse_untrusted
+from shared.broker_address import connection_to, open_patiently
 from shared.contracts.errors import BrownPaperError
 from shared.delivery import topology
 
@@ -53,11 +53,10 @@ def connect(uri: str, name: str) -> kombu.Connection:
             transport_options={"client_properties": {"connection_name": name}},
         )
         try:
-            connection.ensure_connection(max_retries=0)
-        except BROKEN as error:
+            open_patiently(connection, max_retries=0)
+        except BROKEN:
             connection.release()
             if not addresses:
-                refuse_untrusted(error)
                 raise
         else:
             return connection

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-from shared.broker_address import connection_to, refuse_untrusted
+from shared.broker_address import connection_to, open_patiently
 from shared.policy import load
 from shared.policy.compile_broker import WiredQueue, Wiring, any_of, refuse_strangers
 
@@ -233,7 +233,7 @@ def declare(connection_uri: str) -> None:
     """
     refuse_strangers(load(), wiring())
     with connection_to(connection_uri) as connection:
-        connection.ensure_connection(errback=refuse_untrusted, max_retries=_TRIES)
+        open_patiently(connection, max_retries=_TRIES)
         channel = connection.default_channel
         for exchange in EXCHANGES:
             channel.exchange_declare(exchange, "topic", durable=True, auto_delete=False)
