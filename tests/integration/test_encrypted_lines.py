@@ -264,6 +264,7 @@ def test_what_waits_while_somebody_else_answers_is_neither_lost_nor_told(encrypt
         encrypted.broker.start()
     wait_for(lambda: orders.rows("select count(*) from outbox") == [(0,)], "everything to be published")
     wait_for(orders.is_ready, "orders to be ready again")
+    assert _is_heard(behind_tls, orders)
     orders.stop()
 
 
