@@ -113,6 +113,15 @@ Token = Annotated[str, _kind("wanted: at least 16 characters without blanks", la
 Country = Annotated[str, _kind("wanted: a country code of ISO 3166-1 alpha-2", lambda t: t in COUNTRIES)]
 ReadableFile = Annotated[str, _kind("wanted: a file that can be read", lambda t: Path(t).is_file())]
 
+AuthoritiesFile = Annotated[
+    str | None,
+    BeforeValidator(lambda value: value or None),
+    _kind(
+        "wanted: a file of certificate authorities that can be read, or nothing for the usual ones",
+        lambda t: t is None or Path(t).is_file(),
+    ),
+]
+
 
 def _bare_address(value: object) -> object:
     """`Name <address>` is taken too."""

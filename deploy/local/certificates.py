@@ -44,12 +44,12 @@ class Certificate:
 
 
 class Authority:
-    """The authority whose files lie in `folder`, made when missing."""
+    """The authority whose files lie in `folder`, made when missing; its own key may lie elsewhere."""
 
-    def __init__(self, folder: Path, *, name: str = "Brown Paper's own authority") -> None:
+    def __init__(self, folder: Path, *, key_file: Path | None = None, name: str = "Brown Paper's own authority") -> None:
         self.folder = folder.resolve()
         self.file = self.folder / "ca.pem"
-        self._key_file = self.folder / "authority-key.pem"
+        self._key_file = key_file or self.folder / "authority-key.pem"
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         if not self.file.exists():
             self._create()
@@ -140,10 +140,12 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """See the module. `CERTIFICATES_GROUP` names the number of a group that may read the servers' keys: of the images' own users."""
+    """See the module. In the environment: `AUTHORITY_KEY_FILE`, where the authority's own key lies; `CERTIFICATES_GROUP`, the number of a group
+    that may read the servers' keys (of the images' own users)."""
     if len(arguments) < 2 or not all("=" in word for word in arguments[1:]):
         sys.exit("usage: python -m deploy.local.certificates FOLDER NAME=HOST[,HOST…] …")
-    authority = Authority(Path(arguments[0]))
+    key_file = os.environ.get("AUTHORITY_KEY_FILE")
+    authority = Authority(Path(arguments[0]), key_file=Path(key_file) if key_file else None)
     group = os.environ.get("CERTIFICATES_GROUP")
     for word in arguments[1:]:
         name, _, hosts = word.partition("=")
