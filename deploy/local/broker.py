@@ -104,7 +104,7 @@ class PrivateBroker:
     Ports and the administrator's password are chosen once per folder; `start` after `stop`, `kill` or a crash comes back on the
     same data, and on the same port unless somebody else took it meanwhile. Users and permissions beyond the administrator's come
     from `extra_definitions` and are imported at every start. With a `management_port` its HTTP API listens there, on loopback.
-    With a `certificate` it speaks TLS and nothing else.
+    With a `certificate` it speaks TLS and nothing else; `start` while it runs has it show one that was renewed.
     """
 
     def __init__(
@@ -167,9 +167,10 @@ class PrivateBroker:
     def begin(self) -> None:
         """The first half of `start`: only begin, so that other servers can start meanwhile."""
         programs = _programs()
-        if self._node.pid is not None:
-            return
         place = unprivileged.place_for(self.folder, "rabbitmq")
+        if self._node.pid is not None:
+            self._renew(place)
+            return
         if self._membership is None:
             self._port_mapper.stop()  # one that outlived its node still holds the old node's name
         self._choose_ports()
@@ -266,8 +267,7 @@ class PrivateBroker:
             place.folder / "advanced.config": "[].\n",
             place.folder / "enabled_plugins": "[rabbitmq_management].\n" if management else "[].\n",
         }
-        if self._certificate:
-            texts |= {place.folder / it.name: it.read_text() for it in self._certificate.files}
+        texts |= {place.folder / it.name: it.read_text() for it in (self._certificate.files if self._certificate else ())}
         for path, text in texts.items():
             write_private(path, text)
             place.give(path)
@@ -278,6 +278,14 @@ class PrivateBroker:
         if self._membership and not cookie.exists():
             write_private(cookie, self._membership.cookie)  # one that stands alone makes its own
             place.give(cookie)
+
+    def _renew(self, place: unprivileged.Place) -> None:
+        """Have the running node show the certificate that stands in its folder now, to whoever connects from now on."""
+        if self._certificate:
+            for file in self._certificate.files:
+                write_private(place.folder / file.name, file.read_text())
+                place.give(place.folder / file.name)
+            self.control("eval", "ssl:clear_pem_cache().")
 
     def _environment(self, place: unprivileged.Place) -> dict[str, str]:
         folder = place.folder

@@ -64,7 +64,8 @@ class PrivateCluster:
     """One PostgreSQL cluster under `folder`, started as a child and never as root.
 
     The port and the administrator's password are chosen once per folder; `start` after `stop`, `kill` or a crash comes back on
-    the same data, and on the same port unless somebody else took it meanwhile. With a `certificate` it speaks TLS and nothing else.
+    the same data, and on the same port unless somebody else took it meanwhile. With a `certificate` it speaks TLS and nothing else;
+    `start` while it runs has it show one that was renewed.
     """
 
     def __init__(
@@ -122,6 +123,9 @@ class PrivateCluster:
                 user=place.user,
                 group=place.group,
             )
+        elif self._encrypted(place):
+            with psycopg.connect(self.admin_url, autocommit=True) as connection:
+                connection.execute("select pg_reload_conf()")
         self._program.wait_ready(self._answers, _START_SECONDS)
 
     def stop(self) -> None:
@@ -156,6 +160,7 @@ class PrivateCluster:
         return (unprivileged.place_for(self.folder, "postgres").folder / "data" / "standby.signal").exists()
 
     def _encrypted(self, place: unprivileged.Place) -> dict[str, str]:
+        """Lay certificate, key and doors where the server finds them, and give the settings that say so."""
         if self._certificate is None:
             return {}
         texts = {it.name: it.read_text() for it in self._certificate.files} | {"pg_hba.conf": _DOORS}

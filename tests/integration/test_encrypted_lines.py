@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -216,6 +218,33 @@ def test_backups_travel_by_the_line_that_the_address_asks_for(encrypted: Encrypt
     made = backups.back_up([target], tmp_path, at, keep=keep)  # type: ignore[arg-type]
     backups.bring_back(target, made["data"])
     assert rows(url, "select count(*) from outbox") == [(0,)]
+
+
+def _serial(cluster_or_broker: PrivateCluster | PrivateBroker, authority: Authority) -> str:
+    """The number of the certificate that a server shows."""
+    plain = socket.create_connection(("127.0.0.1", cluster_or_broker.port), timeout=10)
+    if isinstance(cluster_or_broker, PrivateCluster):
+        plain.sendall(struct.pack("!ii", 8, 80877103))  # PostgreSQL's SSLRequest
+        assert plain.recv(1) == b"S"
+    with ssl.create_default_context(cafile=str(authority.file)).wrap_socket(plain, server_hostname="127.0.0.1") as line:
+        certificate = line.getpeercert()
+    assert certificate
+    return str(certificate["serialNumber"])
+
+
+def test_certificates_are_renewed_under_running_servers(encrypted: Encrypted, behind_tls: Scene) -> None:
+    with psycopg.connect(encrypted.data.admin_url) as kept, behind_tls.ear("orders.events") as ear:
+        for name, server in {"data": encrypted.data, "broker": encrypted.broker}.items():
+            before, pid = _serial(server, encrypted.authority), server.pid
+            (encrypted.authority.folder / name / "certificate.pem").unlink()
+            encrypted.authority.issue(name, HOSTS)
+            server.start()
+            wait_for(lambda server=server, before=before: _serial(server, encrypted.authority) != before, "another one")  # type: ignore[misc]
+            assert server.pid == pid
+        assert kept.execute("select 1").fetchone() == (1,)
+        behind_tls.wire.say("orders", "order_completed", {"shop": "https://shop.example", "order_number": "R-1"})
+        ear.hear("order_completed", "R-1")
+        _connect(behind_tls.admin_uri)
 
 
 # ── a service ────────────────────────────────────────────────────────────────────────────────────────────────────────────────

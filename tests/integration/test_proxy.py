@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import threading
@@ -23,6 +24,7 @@ from tests.integration.facts import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 CADDY = shutil.which("caddy")
+CONFIGURATION = ("--config", str(ROOT / "deploy" / "proxy" / "Caddyfile"), "--adapter", "caddyfile")
 LARGEST = 512 * 1024  # the contract's largest event
 pytestmark = pytest.mark.skipif(CADDY is None, reason="caddy is not on this machine")
 
@@ -34,6 +36,8 @@ class Doors:
     http_port: int
     https_port: int
     context: ssl.SSLContext
+    authority: Authority
+    environment: dict[str, str]
     asked: list[tuple[str, str, int]] = field(default_factory=list)
     headers: list[str] = field(default_factory=list)
 
@@ -54,12 +58,15 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     authority = Authority(folder)
     issued = authority.issue("proxy", ["localhost"])
     http_port, https_port = free_ports(2)
-    it = Doors(http_port, https_port, ssl.create_default_context(cafile=str(authority.file)))
+    it = Doors(http_port, https_port, ssl.create_default_context(cafile=str(authority.file)), authority, {})
 
     def stand_in(name: str) -> ThreadingHTTPServer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                length = int(self.headers.get("Content-Length", 0))
+                body = self.rfile.read(length)
+                if len(body) < length:
+                    return  # broken off: a door would not have it either
                 it.asked.append((name, f"{self.command} {self.path}", len(body)))
                 it.headers.extend(self.headers)
                 self.send_response(200)
@@ -77,8 +84,9 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
         return server
 
     servers = {name: stand_in(name) for name in ("orders", "payments", "shipping", "notifications")}
-    environment = {
+    it.environment |= {
         "HOME": str(folder),
+        "PROXY_ADMIN": str(folder / "admin"),
         "PROXY_HTTP_PORT": str(http_port),
         "PROXY_HTTPS_PORT": str(https_port),
         "PROXY_TLS": f"{issued.certificate} {issued.key}",
@@ -86,8 +94,8 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     }
     log = folder / "caddy.log"
     with log.open("wb") as output:
-        command = [str(CADDY), "run", "--config", str(ROOT / "deploy" / "proxy" / "Caddyfile"), "--adapter", "caddyfile"]
-        program = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        command = [str(CADDY), "run", *CONFIGURATION]
+        program = subprocess.Popen(command, env=it.environment, stdout=output, stderr=subprocess.STDOUT)
     try:
         wait_for(lambda: program.poll() is not None or not port_is_free(https_port), "the proxy to listen")
         assert program.poll() is None, log.read_text()
@@ -182,3 +190,22 @@ def test_nothing_older_than_tls_1_2_is_spoken(doors: Doors) -> None:
 def test_the_inner_doors_are_whole(doors: Doors, port: int, service: str) -> None:
     assert doors.ask("GET", "/metrics", port=port).status == 200
     assert doors.asked == [(service, "GET /metrics", 0)]
+
+
+def test_a_certificate_is_renewed_while_the_proxy_runs(doors: Doors) -> None:
+    def shown() -> str:
+        with doors.context.wrap_socket(
+            socket.create_connection(("localhost", doors.https_port), 10), server_hostname="localhost"
+        ) as line:
+            certificate = line.getpeercert()
+        assert certificate
+        return str(certificate["serialNumber"])
+
+    before = shown()
+    (doors.authority.folder / "proxy" / "certificate.pem").unlink()
+    doors.authority.issue("proxy", ["localhost"])
+    command = [str(CADDY), "reload", "--force", *CONFIGURATION, "--address", f"unix//{doors.environment['PROXY_ADMIN']}"]
+    done = subprocess.run(command, env=doors.environment, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    wait_for(lambda: shown() != before, "another certificate")
+    assert doors.ask("GET", "/keys").status == 200

@@ -156,7 +156,7 @@ def test_the_public_doors_of_the_proxy_are_these() -> None:
     assert public.rstrip().endswith("handle {\n\t\trespond 404\n\t}")
     assert "http://" not in CADDYFILE.replace("http:// {", "")
     assert CADDYFILE.count("\n\timport own\n") == 5
-    for word in ("protocols tls1.2 tls1.3", 'Strict-Transport-Security "max-age=', "max_size 1MiB", "admin off", "308"):
+    for word in ("protocols tls1.2 tls1.3", 'Strict-Transport-Security "max-age=', "max_size 1MiB", "admin unix//", "308"):
         assert word in CADDYFILE
 
 
