@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
 
 from shared.contracts.storefront.grammars import COUNTRIES
-from shared.lines import is_protected
+from shared.lines import is_here, is_protected
 
 WANTED = "wanted"  # the type of an error whose message may be shown
 
@@ -66,7 +66,8 @@ def _are_brokers(text: str) -> bool:
 
 def _is_listening_address(text: str) -> bool:
     host, _, port = text.rpartition(":")
-    return bool(host) and port.isdecimal() and int(port) < 65536  # port 0 is any that is free
+    # Our doors speak plain HTTP: elsewhere than on this machine a proxy speaks for them. Port 0 is any that is free.
+    return bool(host) and is_here(host.strip("[]")) and port.isdecimal() and int(port) < 65536
 
 
 def _is_party(text: str) -> bool:
@@ -103,7 +104,9 @@ SmtpUrl = Annotated[
     ),
     _PROTECTED,
 ]
-ListeningAddress = Annotated[str, _kind("wanted: host:port, e.g. 127.0.0.1:8001", _is_listening_address)]
+ListeningAddress = Annotated[
+    str, _kind("wanted: host:port of this machine, e.g. 127.0.0.1:8001; a proxy before it speaks HTTPS", _is_listening_address)
+]
 LogLevel = Annotated[
     str, _kind("wanted: DEBUG, INFO, WARNING or ERROR", lambda t: t in logging.getLevelNamesMapping() and t != "NOTSET")
 ]

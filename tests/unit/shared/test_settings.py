@@ -217,7 +217,11 @@ def test_comma_separated_pairs(text: object, read: object) -> None:
             ["smtp://localhost", "smtps://u:p%2F@h:465", "smtp+starttls://h:587"],
             ["gopher://h", "smtps://u:a/b@h", "smtps://h:port"],
         ),
-        (ListeningAddress, ["127.0.0.1:8001", "127.0.0.1:0"], ["8001", "127.0.0.1", ":8001", "h:99999"]),
+        (
+            ListeningAddress,
+            ["127.0.0.1:8001", "127.0.0.1:0", "localhost:1", "[::1]:8001"],
+            ["8001", "127.0.0.1", ":8001", "localhost:99999", "0.0.0.0:8001", "[::]:8001", "10.0.0.1:8001", "shop.example:80"],
+        ),
         (LogLevel, ["DEBUG", "ERROR"], ["loud", "", "NOTSET", "debug"]),
         (Text, ["a"], ["", "  "]),
         (Token, ["t" * 16], ["short", "with a blank in it", ""]),
