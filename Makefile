@@ -8,6 +8,7 @@ ONLY ?=
 FROM ?=
 SERVICE ?=
 CLUSTERED ?=
+TLS ?=
 TESTS ?= tests
 
 python := .venv/bin/python
@@ -23,9 +24,9 @@ demo: ## Play a whole shop day on a stack of its own (ORDERS=200, FROM=<order se
 	@exec .venv/bin/brownpaper demo --orders $(ORDERS) $(if $(FROM),--from "$(FROM)")
 
 .PHONY: up
-up: ## Start the stack and leave it running; addresses and tokens in .run/env (SERVICE=payments: that one again; CLUSTERED=yes: docs/cluster.md)
+up: ## Start the stack and leave it running; addresses and tokens in .run/env (SERVICE=payments: that one again; CLUSTERED=yes: docs/cluster.md; TLS=yes: docs/operations.md)
 	@deploy/bootstrap.sh
-	@exec $(python) -m deploy.local up $(if $(SERVICE),--service "$(SERVICE)") $(if $(CLUSTERED),--clustered)
+	@exec $(python) -m deploy.local up $(if $(SERVICE),--service "$(SERVICE)") $(if $(CLUSTERED),--clustered) $(if $(TLS),--tls)
 
 .PHONY: down
 down: ## Stop what `make up` started; data and logs stay in .run

@@ -8,6 +8,7 @@ trampoline, which costs a third less than the selector (decision 0008).
 from __future__ import annotations
 
 import os
+import re
 import threading
 import warnings
 from collections import deque
@@ -37,8 +38,15 @@ type_of_connection = psycopg.Connection[tuple[Any, ...]]
 class DatabaseUnavailable(TryLater):
     """The database does not answer, is full, is going down or not ready; whether a commit under way was made is not known."""
 
+    def __init__(self, code: str = "database_unavailable") -> None:
+        super().__init__(code)
+
+
+class DatabaseUntrusted(DatabaseUnavailable):
+    """The server's certificate is of no authority that counts, of another host, or there is none: nothing was sent, not even a password."""
+
     def __init__(self) -> None:
-        super().__init__("database_unavailable")
+        super().__init__("database_untrusted")
 
 
 class Contended(TryLater):
@@ -66,6 +74,15 @@ _CONNECTING = {
     "keepalives_count": "3",
     "target_session_attrs": "read-write",
 }
+
+
+# What libpq says, in the C locale or not, before it has a server to ask for an SQLSTATE.
+_UNTRUSTED = re.compile(r"certificate|does not support SSL")
+
+
+def is_untrusted(error: psycopg.OperationalError) -> bool:
+    """Whether a connection failed because of the other side's certificate."""
+    return error.sqlstate is None and _UNTRUSTED.search(str(error)) is not None
 
 
 def _is_unavailable(error: psycopg.Error) -> bool:
@@ -171,8 +188,8 @@ class Database:
                 prepare_threshold=2,
                 **self._options,  # type: ignore[arg-type]
             )
-        except psycopg.OperationalError:
-            raise DatabaseUnavailable from None
+        except psycopg.OperationalError as error:
+            raise (DatabaseUntrusted if is_untrusted(error) else DatabaseUnavailable) from None
 
     def _give_back(self, connection: type_of_connection) -> None:
         # A worker that was ended in the middle of a statement leaves its connection at work: nobody else may have it.

@@ -22,7 +22,9 @@ from typing import Any  # noqa: E402
 from nameko.containers import ServiceContainer  # noqa: E402
 
 from shared import logs  # noqa: E402
+from shared.broker_address import BrokerUntrusted  # noqa: E402
 from shared.contracts.errors import BrownPaperError  # noqa: E402
+from shared.database import Database, DatabaseUnavailable, DatabaseUntrusted  # noqa: E402
 from shared.delivery import steps  # noqa: E402
 from shared.delivery.connecting import BROKEN, TopologyMissing, require_topology  # noqa: E402
 from shared.settings import DeliverySettings  # noqa: E402
@@ -41,6 +43,7 @@ def run(door: type[Any], settings_class: type[DeliverySettings]) -> None:
     steps.watch(os.environ)
     # Nameko would log each failing worker with its traceback's text; the engine and the HTTP door say it without.
     logging.getLogger("nameko.containers").setLevel(logging.CRITICAL)
+    _refuse_untrusted_databases(settings, door.name)
     _await_topology(settings, door.name)
     container = ServiceContainer(
         door, {"settings": settings, "WEB_SERVER_ADDRESS": settings.http_address, "max_workers": 2000, "serializer": "json"}
@@ -86,10 +89,31 @@ def _die_together(container: ServiceContainer, stop: Any) -> None:
         stop.send(None)
 
 
+def _refuse_untrusted_databases(settings: DeliverySettings, name: str) -> None:
+    """A server that is away is waited for later; one whose certificate is not trusted is said at once."""
+    for setting in ("database_url", "keyring_database_url"):
+        if (url := getattr(settings, setting, None)) is None:
+            continue
+        database = Database(url, name=f"{name}.start", most_connections=1)
+        try:
+            with database.single():
+                pass
+        except DatabaseUntrusted as error:
+            sys.exit(
+                f"{name}: {setting.upper()}: {error}: the certificate of the server is not trusted (authority, name or date)"
+            )
+        except DatabaseUnavailable:
+            pass
+        finally:
+            database.close()
+
+
 def _await_topology(settings: DeliverySettings, name: str) -> None:
     for _ in range(60):
         try:
             return require_topology(settings.amqp_uri, f"{name}.start")
+        except BrokerUntrusted as error:
+            sys.exit(f"{name}: AMQP_URI: {error}")
         except BROKEN:
             eventlet.sleep(0.5)
         except TopologyMissing as error:

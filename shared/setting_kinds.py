@@ -9,7 +9,7 @@ from datetime import timedelta
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from psycopg import conninfo
 from psycopg import errors as psycopg_errors
@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
 
 from shared.contracts.storefront.grammars import COUNTRIES
+from shared.lines import is_here, is_protected
 
 WANTED = "wanted"  # the type of an error whose message may be shown
 
@@ -50,9 +51,23 @@ def _is_postgres(text: str) -> bool:
         return False
 
 
+def _is_broker(text: str) -> bool:
+    """`cacertfile` is RabbitMQ's own name for it in an address; nothing else may stand there, such as not to check."""
+    parts = urlsplit(text)
+    said = parse_qsl(parts.query, keep_blank_values=True)
+    has_authorities = parts.scheme == "amqps" and [name for name, _ in said] == ["cacertfile"] and Path(said[0][1]).is_file()
+    return _has_address(text, ("amqp", "amqps")) and not parts.fragment and (not parts.query or has_authorities)
+
+
+def _are_brokers(text: str) -> bool:
+    addresses = text.split(";")
+    return all(_is_broker(address) for address in addresses) and len({urlsplit(address).query for address in addresses}) == 1
+
+
 def _is_listening_address(text: str) -> bool:
     host, _, port = text.rpartition(":")
-    return bool(host) and port.isdecimal() and int(port) < 65536  # port 0 is any that is free
+    # Our doors speak plain HTTP: elsewhere than on this machine a proxy speaks for them. Port 0 is any that is free.
+    return bool(host) and is_here(host.strip("[]")) and port.isdecimal() and int(port) < 65536
 
 
 def _is_party(text: str) -> bool:
@@ -60,25 +75,38 @@ def _is_party(text: str) -> bool:
     return _has_address(text, ("http", "https")) and not (parts.query or parts.fragment or parts.username)
 
 
+_PROTECTED = _kind(
+    "wanted: an encrypted line, or one that stays on this machine: amqps://, sslmode=verify-full, https://, smtps:// or smtp+starttls://",
+    is_protected,
+)
 AmqpUri = Annotated[
     str,
     _kind(
-        "wanted: amqp://user:password@host:5672/vhost, or amqps://; of a cluster several, a semicolon between them",
-        lambda t: all(_has_address(address, ("amqp", "amqps")) for address in t.split(";")),
+        "wanted: amqps://user:password@host:5671/vhost?cacertfile=FILE (a file that can be read), or amqp:// on this machine; of a cluster"
+        " several, a semicolon between them, with the same file",
+        _are_brokers,
     ),
+    _PROTECTED,
 ]
 PostgresUrl = Annotated[
-    str, _kind("wanted: postgresql://user:password@host:5432/database; of several servers host:5432,host:5432", _is_postgres)
+    str,
+    _kind("wanted: postgresql://user:password@host:5432/database; of several servers host:5432,host:5432", _is_postgres),
+    _PROTECTED,
 ]
-PartyUrl = Annotated[str, _kind("wanted: https://host[:port][/path] without credentials, query or fragment", _is_party)]
+PartyUrl = Annotated[
+    str, _kind("wanted: https://host[:port][/path] without credentials, query or fragment", _is_party), _PROTECTED
+]
 SmtpUrl = Annotated[
     SecretStr,
     _kind(
-        "wanted: smtp://, smtps:// or smtp+starttls://[user:password@]host[:port], credentials percent-encoded",
+        "wanted: smtps:// or smtp+starttls://[user:password@]host[:port], credentials percent-encoded; smtp:// on this machine",
         lambda t: _has_address(t, ("smtp", "smtps", "smtp+starttls"), may_have_path=False),
     ),
+    _PROTECTED,
 ]
-ListeningAddress = Annotated[str, _kind("wanted: host:port, e.g. 127.0.0.1:8001", _is_listening_address)]
+ListeningAddress = Annotated[
+    str, _kind("wanted: host:port of this machine, e.g. 127.0.0.1:8001; a proxy before it speaks HTTPS", _is_listening_address)
+]
 LogLevel = Annotated[
     str, _kind("wanted: DEBUG, INFO, WARNING or ERROR", lambda t: t in logging.getLevelNamesMapping() and t != "NOTSET")
 ]
@@ -87,6 +115,15 @@ Secret = Annotated[SecretStr, _kind("must not be empty", lambda t: t.strip())]
 Token = Annotated[str, _kind("wanted: at least 16 characters without blanks", lambda t: re.fullmatch(r"[!-~]{16,}", t))]
 Country = Annotated[str, _kind("wanted: a country code of ISO 3166-1 alpha-2", lambda t: t in COUNTRIES)]
 ReadableFile = Annotated[str, _kind("wanted: a file that can be read", lambda t: Path(t).is_file())]
+
+AuthoritiesFile = Annotated[
+    str | None,
+    BeforeValidator(lambda value: value or None),
+    _kind(
+        "wanted: a file of certificate authorities that can be read, or nothing for the usual ones",
+        lambda t: t is None or Path(t).is_file(),
+    ),
+]
 
 
 def _bare_address(value: object) -> object:

@@ -10,7 +10,17 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.contracts.errors import BrownPaperError
 from shared.delivery.ladder import DEFAULT_RUNGS_SECONDS, Ladder
-from shared.setting_kinds import WANTED, AmqpUri, ListeningAddress, LogLevel, PartyUrl, PostgresUrl, ReadableFile, Text
+from shared.setting_kinds import (
+    WANTED,
+    AmqpUri,
+    AuthoritiesFile,
+    ListeningAddress,
+    LogLevel,
+    PartyUrl,
+    PostgresUrl,
+    ReadableFile,
+    Text,
+)
 
 
 class SettingsInvalid(BrownPaperError):
@@ -100,7 +110,7 @@ class KeyringSettings(Settings):
     keyring_vault_mount: Text = "transit"
     keyring_vault_key: Text | None = None
     keyring_vault_token_file: ReadableFile | None = None
-    keyring_vault_ca_file: ReadableFile | None = None
+    keyring_vault_ca_file: AuthoritiesFile = None
     intake_key_grace_days: float = Field(default=5, ge=0)
     """How long after its expiry an intake key is destroyed: what was sealed at the last moment may still lie in a queue."""
 

@@ -30,12 +30,18 @@ def up(
         bool,
         typer.Option("--clustered", help="In a new folder: three brokers that are one, and a standby for each database server."),
     ] = False,
+    encrypted: Annotated[
+        bool,
+        typer.Option(
+            "--tls", help="In a new folder: every line between the programs is TLS, by an authority of the folder's own."
+        ),
+    ] = False,
     folder: Folder = _FOLDER,
 ) -> None:
     """Start what is missing and leave it running; write the addresses and tokens to <folder>/env."""
     if service and service not in SERVICES:
         raise typer.BadParameter(f"there is no service of this name; there are {', '.join(SERVICES)}")
-    stack = Stack(folder, clustered=clustered)
+    stack = Stack(folder, clustered=clustered, encrypted=encrypted)
     try:
         if service:
             stack.restart(service)

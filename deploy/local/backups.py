@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal
-from urllib.parse import unquote, urlsplit
+
+from psycopg.conninfo import conninfo_to_dict
 
 from deploy.local import databases, postgres
 from deploy.local.processes import StartError
@@ -28,6 +29,12 @@ Cluster = Literal["data", "keyring"]
 CLUSTERS: Final[tuple[Cluster, ...]] = ("data", "keyring")
 _STAMP = "%Y%m%dT%H%M%SZ"
 _LONGEST_SECONDS = 3600
+# libpq's words for what an address says, as its programs take them from the environment; the database is named apart.
+_ENVIRONMENT = {
+    **{name: f"PG{name.upper()}" for name in ("host", "hostaddr", "port", "user", "password", "sslmode", "sslrootcert")},
+    "ssl_min_protocol_version": "PGSSLMINPROTOCOLVERSION",
+    "target_session_attrs": "PGTARGETSESSIONATTRS",
+}
 
 
 class BackupError(StartError):
@@ -124,16 +131,11 @@ def _run(program: str, admin_url: str, arguments: list[str]) -> None:
     path = str(programs / program) if programs is not None else shutil.which(program)
     if path is None:
         raise BackupError(f"{program} of PostgreSQL is not on this machine.")
-    server = urlsplit(admin_url)
-    # By the environment: a command line is anybody's to read.
-    environment = {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "LC_ALL": "C.UTF-8",
-        "PGHOST": server.hostname or "127.0.0.1",
-        "PGPORT": str(server.port or 5432),
-        "PGUSER": unquote(server.username or "postgres"),
-        "PGPASSWORD": unquote(server.password or ""),
-    }
+    # By the environment: a command line is anybody's to read. All that the address says goes along, above all what is asked of the other side's
+    # certificate.
+    said = conninfo_to_dict(admin_url)
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
+    environment |= {name: str(said[key]) for key, name in _ENVIRONMENT.items() if key in said}
     try:
         done = subprocess.run(
             [path, *arguments],

@@ -18,8 +18,10 @@ from urllib.parse import quote
 import amqp
 
 from deploy.local import definitions, unprivileged
+from deploy.local.certificates import Certificate
 from deploy.local.port_mapper import PortMapper
 from deploy.local.processes import Program, StartError, free_ports, port_is_free, write_private
+from shared.broker_address import connection_to
 
 VIRTUAL_HOST = "brownpaper"
 _NODE = "brownpaper@localhost"  # alone in its name space, because its port mapper (epmd) is its own too
@@ -32,8 +34,19 @@ _ERLANG_ARGUMENTS = (
     "+S 2:2 +SDcpu 1:1 +SDio 4 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
 )
 
+_PLAIN = "listeners.tcp.local = 127.0.0.1:{port}\n"
+_ENCRYPTED = """\
+listeners.tcp = none
+listeners.ssl.local = 127.0.0.1:{port}
+ssl_options.cacertfile = {folder}/ca.pem
+ssl_options.certfile = {folder}/certificate.pem
+ssl_options.keyfile = {folder}/key.pem
+ssl_options.verify = verify_none
+ssl_options.fail_if_no_peer_cert = false
+ssl_options.versions.1 = tlsv1.3
+ssl_options.versions.2 = tlsv1.2
+"""
 _CONFIGURATION = """\
-listeners.tcp.local = 127.0.0.1:{port}
 loopback_users = none
 vm_memory_high_watermark.absolute = 1GB
 disk_free_limit.absolute = 64MB
@@ -91,6 +104,7 @@ class PrivateBroker:
     Ports and the administrator's password are chosen once per folder; `start` after `stop`, `kill` or a crash comes back on the
     same data, and on the same port unless somebody else took it meanwhile. Users and permissions beyond the administrator's come
     from `extra_definitions` and are imported at every start. With a `management_port` its HTTP API listens there, on loopback.
+    With a `certificate` it speaks TLS and nothing else; `start` while it runs has it show one that was renewed.
     """
 
     def __init__(
@@ -102,11 +116,13 @@ class PrivateBroker:
         dies_with_parent: bool = False,
         membership: Membership | None = None,
         management_port: int | None = None,
+        certificate: Certificate | None = None,
     ) -> None:
         self.folder = folder.resolve()
         self.node = membership.node if membership else _NODE
         self._membership = membership
         self._management_port = management_port
+        self._certificate = certificate
         self._virtual_hosts = virtual_hosts
         self._extra_definitions = extra_definitions or {}
         self._dies_with_parent = dies_with_parent
@@ -137,7 +153,8 @@ class PrivateBroker:
     def uri(self, user: str, password: str, virtual_host: str | None = None) -> str:
         """A user's AMQP URI: a secret."""
         host = self._virtual_hosts[0] if virtual_host is None else virtual_host
-        return f"amqp://{quote(user, safe='')}:{quote(password, safe='')}@127.0.0.1:{self.port}/{quote(host, safe='')}"
+        scheme, query = ("amqps", f"?cacertfile={quote(str(self._certificate.authority))}") if self._certificate else ("amqp", "")
+        return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@127.0.0.1:{self.port}/{quote(host, safe='')}{query}"
 
     def start(self) -> None:
         """Start it; returns when the administrator can open a connection. Safe to repeat.
@@ -150,9 +167,10 @@ class PrivateBroker:
     def begin(self) -> None:
         """The first half of `start`: only begin, so that other servers can start meanwhile."""
         programs = _programs()
-        if self._node.pid is not None:
-            return
         place = unprivileged.place_for(self.folder, "rabbitmq")
+        if self._node.pid is not None:
+            self._renew(place)
+            return
         if self._membership is None:
             self._port_mapper.stop()  # one that outlived its node still holds the old node's name
         self._choose_ports()
@@ -235,7 +253,7 @@ class PrivateBroker:
     def _write_configuration(self, place: unprivileged.Place) -> None:
         document = definitions.merged(definitions.administration(self._password, self._virtual_hosts), self._extra_definitions)
         definitions_file = place.folder / "definitions.json"
-        configuration = _CONFIGURATION.format(port=self.port)
+        configuration = (_ENCRYPTED if self._certificate else _PLAIN).format(port=self.port, folder=place.folder) + _CONFIGURATION
         if self._membership is None or self._membership.loads_definitions:
             configuration += f"load_definitions = {definitions_file}\n"
         if self._membership:
@@ -249,6 +267,7 @@ class PrivateBroker:
             place.folder / "advanced.config": "[].\n",
             place.folder / "enabled_plugins": "[rabbitmq_management].\n" if management else "[].\n",
         }
+        texts |= {place.folder / it.name: it.read_text() for it in (self._certificate.files if self._certificate else ())}
         for path, text in texts.items():
             write_private(path, text)
             place.give(path)
@@ -259,6 +278,14 @@ class PrivateBroker:
         if self._membership and not cookie.exists():
             write_private(cookie, self._membership.cookie)  # one that stands alone makes its own
             place.give(cookie)
+
+    def _renew(self, place: unprivileged.Place) -> None:
+        """Have the running node show the certificate that stands in its folder now, to whoever connects from now on."""
+        if self._certificate:
+            for file in self._certificate.files:
+                write_private(place.folder / file.name, file.read_text())
+                place.give(place.folder / file.name)
+            self.control("eval", "ssl:clear_pem_cache().")
 
     def _environment(self, place: unprivileged.Place) -> dict[str, str]:
         folder = place.folder
@@ -285,18 +312,10 @@ class PrivateBroker:
 
     def _answers(self) -> bool:
         try:
-            connection = amqp.Connection(
-                f"127.0.0.1:{self.port}",
-                userid=definitions.ADMIN,
-                password=self._password,
-                virtual_host=self._virtual_hosts[0],
-                connect_timeout=2,
-                read_timeout=5,
-            )
-            connection.connect()
+            with connection_to(self.admin_uri(), connect_timeout=2, transport_options={"read_timeout": 5}) as connection:
+                connection.connect()
         except (OSError, amqp.AMQPError):
             return False
-        connection.close()
         return True
 
     def _server_log_tail(self, place: unprivileged.Place) -> str:

@@ -60,6 +60,12 @@ _TOLD: Mapping[str, tuple[str, ...]] = {
     ),
     "notifications": ("SMTP_URL", "MAIL_FROM", "SHOP_NAME"),
 }
+# By which authorities a party's certificate is checked, where it is not the machine's usual ones.
+_AUTHORITIES: Mapping[str, tuple[str, ...]] = {
+    "payments": ("PAYPAL_CA_FILE", "TWOCHECKOUT_CA_FILE"),
+    "shipping": ("CARRIER_CA_FILE",),
+    "notifications": ("SMTP_CA_FILE",),
+}
 # How an engine works; passed on where somebody sets it.
 _TUNING = (
     *("BATCH_SIZE", "PREFETCH", "LINGER_SECONDS", "CALLS_IN_FLIGHT", "LEASE_SECONDS", "CALL_SECONDS", "SWEEP_SECONDS"),
@@ -90,18 +96,21 @@ class Sandbox:
     given: tuple[str, ...]
     told: tuple[str, ...]
     control: str
+    authorities: str
+    """The setting of the authorities by which it is checked."""
 
 
 SANDBOXES = (
-    Sandbox("paypal", ("PAYPAL_BASE_URL",), ("PAYPAL_CLIENT_ID", "PAYPAL_CLIENT_SECRET"), "PAYPAL_SANDBOX_URL"),
+    Sandbox("paypal", ("PAYPAL_BASE_URL",), ("PAYPAL_CLIENT_ID", "PAYPAL_CLIENT_SECRET"), "PAYPAL_SANDBOX_URL", "PAYPAL_CA_FILE"),
     Sandbox(
         "twocheckout",
         ("TWOCHECKOUT_BASE_URL", "TWOCHECKOUT_IDN_URL"),
         ("TWOCHECKOUT_MERCHANT_CODE", "TWOCHECKOUT_SECRET_KEY"),
         "TWOCHECKOUT_SANDBOX_URL",
+        "TWOCHECKOUT_CA_FILE",
     ),
-    Sandbox("carrier", ("CARRIER_BASE_URL",), ("CARRIER_API_KEY", "CARRIER_ID"), "CARRIER_SANDBOX_URL"),
-    Sandbox("mailbox", ("SMTP_URL",), (), "MAILBOX_SANDBOX_URL"),
+    Sandbox("carrier", ("CARRIER_BASE_URL",), ("CARRIER_API_KEY", "CARRIER_ID"), "CARRIER_SANDBOX_URL", "CARRIER_CA_FILE"),
+    Sandbox("mailbox", ("SMTP_URL",), (), "MAILBOX_SANDBOX_URL", "SMTP_CA_FILE"),
 )
 
 
@@ -151,7 +160,8 @@ class Configuration:
         environment |= {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "LOG_LEVEL": self["LOG_LEVEL"], **own}
         if service == "orders":
             environment["PERSONS_KEY_FILE"] = str(self.persons_key_file())
-        return environment | {name: self[name] for name in _TOLD[service]}
+        authorities = (name for name in _AUTHORITIES.get(service, ()) if self.given(name) or name in self._found)
+        return environment | {name: self[name] for name in (*_TOLD[service], *authorities)}
 
     def of_sandbox(self, sandbox: Sandbox) -> dict[str, str]:
         """The whole environment of a sandbox."""

@@ -15,10 +15,12 @@ from urllib.parse import quote
 import psycopg
 
 from deploy.local import unprivileged
+from deploy.local.certificates import Certificate
 from deploy.local.processes import Program, StartError, free_ports, port_is_free, write_private
 from shared.policy import load
 
 ADMIN = "postgres"
+_DOORS = "hostssl all all 127.0.0.1/32 scram-sha-256\n"  # pg_hba.conf of one that speaks TLS and nothing else
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
 
@@ -62,14 +64,23 @@ class PrivateCluster:
     """One PostgreSQL cluster under `folder`, started as a child and never as root.
 
     The port and the administrator's password are chosen once per folder; `start` after `stop`, `kill` or a crash comes back on
-    the same data, and on the same port unless somebody else took it meanwhile.
+    the same data, and on the same port unless somebody else took it meanwhile. With a `certificate` it speaks TLS and nothing else;
+    `start` while it runs has it show one that was renewed.
     """
 
-    def __init__(self, folder: Path, *, settings: Mapping[str, str] | None = None, dies_with_parent: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        settings: Mapping[str, str] | None = None,
+        dies_with_parent: bool = False,
+        certificate: Certificate | None = None,
+    ) -> None:
         self.folder = folder.resolve()
         self.name = self.folder.name
         self._settings = {**SETTINGS, **(settings or {})}
         self._dies_with_parent = dies_with_parent
+        self._certificate = certificate
         self._program = Program(self.folder, "postgres", log=self.folder / "postgres.log")
         self._state_file = self.folder / "cluster.json"
         self.port = 0
@@ -80,7 +91,10 @@ class PrivateCluster:
     @property
     def admin_url(self) -> str:
         """The administrator's connection URL, with the password in it: a secret."""
-        return f"postgresql://{ADMIN}:{quote(self._password, safe='')}@127.0.0.1:{self.port}/postgres"
+        url = f"postgresql://{ADMIN}:{quote(self._password, safe='')}@127.0.0.1:{self.port}/postgres"
+        if self._certificate is None:
+            return url
+        return f"{url}?sslmode=verify-full&sslrootcert={quote(str(self._certificate.authority), safe='')}"
 
     @property
     def pid(self) -> int | None:
@@ -99,9 +113,8 @@ class PrivateCluster:
             if not port_is_free(self.port):
                 self.port = free_ports(1)[0]
                 self._save()
-            options = [
-                word for key, value in {**self._settings, "port": str(self.port)}.items() for word in ("-c", f"{key}={value}")
-            ]
+            settings = {**self._settings, **self._encrypted(place), "port": str(self.port)}
+            options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
             self._program.start(
                 [*place.prefix, str(programs / "postgres"), "-D", str(place.folder / "data"), *options],
                 _environment(place.folder),
@@ -110,6 +123,9 @@ class PrivateCluster:
                 user=place.user,
                 group=place.group,
             )
+        elif self._encrypted(place):
+            with psycopg.connect(self.admin_url, autocommit=True) as connection:
+                connection.execute("select pg_reload_conf()")
         self._program.wait_ready(self._answers, _START_SECONDS)
 
     def stop(self) -> None:
@@ -142,6 +158,17 @@ class PrivateCluster:
     def is_standby(self) -> bool:
         """Whether its data are a copy that follows another's; false too where it has none."""
         return (unprivileged.place_for(self.folder, "postgres").folder / "data" / "standby.signal").exists()
+
+    def _encrypted(self, place: unprivileged.Place) -> dict[str, str]:
+        """Lay certificate, key and doors where the server finds them, and give the settings that say so."""
+        if self._certificate is None:
+            return {}
+        texts = {it.name: it.read_text() for it in self._certificate.files} | {"pg_hba.conf": _DOORS}
+        for name, text in texts.items():
+            write_private(place.folder / name, text)
+            place.give(place.folder / name)
+        files = {"ssl_cert_file": "certificate.pem", "ssl_key_file": "key.pem", "hba_file": "pg_hba.conf"}
+        return {"ssl": "on", "ssl_min_protocol_version": "TLSv1.2"} | {key: str(place.folder / it) for key, it in files.items()}
 
     def _create(self, place: unprivileged.Place) -> None:
         self._password = secrets.token_urlsafe(24)

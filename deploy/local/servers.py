@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import urllib.error
 import urllib.request
 from base64 import b64encode
@@ -10,25 +11,29 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
 
 import amqp.exceptions
-import kombu
 import kombu.exceptions
 
 from deploy.local import broker, broker_cluster, databases, definitions, packages, postgres, postgres_pair
 from deploy.local.broker import PrivateBroker
 from deploy.local.broker_cluster import BrokerCluster
+from deploy.local.certificates import Authority, Certificate
 from deploy.local.containers import ComposeServers, engine_answers
 from deploy.local.postgres import PrivateCluster
 from deploy.local.postgres_pair import PostgresPair
 from deploy.local.processes import StartError
+from shared.broker_address import BrokerUntrusted, connection_to, open_patiently
+from shared.lines import is_protected
 
 GIVEN_AMQP = "BROWNPAPER_AMQP_URI"
 GIVEN_API = "BROWNPAPER_RABBITMQ_API_URL"
 GIVEN_DATA = "BROWNPAPER_POSTGRES_URL"
 GIVEN_KEYRING = "BROWNPAPER_KEYRING_POSTGRES_URL"
+GIVEN = (GIVEN_AMQP, GIVEN_API, GIVEN_DATA, GIVEN_KEYRING)
 
+CERTIFICATES = "certificates"  # the folder of an encrypted stack's authority
 _API_TIMEOUT_SECONDS = 30
 _WAYS_OUT = f"""\
 RabbitMQ and PostgreSQL are needed, and there is no way to bring them here. One of these three helps:
@@ -89,17 +94,22 @@ def bring(
     dies_with_parent: bool = False,
     is_running: bool = False,
     clustered: bool = False,
+    encrypted: bool = False,
 ) -> Servers:
     """Find or start what is missing and give it, answering. `passwords` holds one for each of `definitions.USERS`.
 
     `is_running` says that services of this very folder are at work already. `clustered` wants private servers, several of each: three
-    brokers that are one, and pairs of database servers. Safe to repeat: what runs already in this folder is taken as it is.
+    brokers that are one, and pairs of database servers. `encrypted` wants private servers that speak TLS only.
+    Safe to repeat: what runs already in this folder is taken as it is.
     Raises NoServersError where no way leads there, and StartError where a server does not come up.
     """
     given_broker, given_data = environ.get(GIVEN_AMQP), environ.get(GIVEN_DATA)
     ours = [*([] if given_broker else ["broker"]), *([] if given_data else ["data"])]
     if not (given_data or environ.get(GIVEN_KEYRING)):
         ours.append("keyring")
+    refuse_plain(environ)
+    if encrypted:
+        _encrypt(folder, clustered=clustered)
     servers = Servers("", "", "", own_users=True)
     if given_broker:
         _use_given_broker(servers, given_broker, environ.get(GIVEN_API), passwords, say, is_ours=is_running)
@@ -110,7 +120,7 @@ def bring(
     if keyring:
         servers.keyring_admin_url, servers.origins["keyring"] = keyring, "given"
     if ours:
-        if clustered or _has_private(folder) or not engine_answers():
+        if clustered or encrypted or _has_private(folder) or not engine_answers():
             _bring_programs(ours, environ, say)
             say(f"Servers ({', '.join(ours)}): private ones under {folder}.")
             servers.private = private(folder, passwords, dies_with_parent=dies_with_parent, clustered=clustered)
@@ -120,6 +130,16 @@ def bring(
     return servers
 
 
+def refuse_plain(environ: Mapping[str, str]) -> None:
+    """Raises StartError naming each given address whose line would leave this machine in the clear, or to whoever answers."""
+    plain = [name for name in GIVEN if environ.get(name) and not is_protected(environ[name])]
+    if plain:
+        raise StartError(
+            f"These lines leave this machine without being encrypted and checked: {', '.join(plain)}. Wanted: amqps://, https://,"
+            ' postgresql:// with sslmode=verify-full; docs/operations.md, "Lines that are encrypted".'
+        )
+
+
 def queues_are_in_use(uri: str, *, or_hold_messages: bool = False) -> bool:
     """Whether somebody consumes our services' queues on this broker, or has left messages in them.
 
@@ -127,8 +147,8 @@ def queues_are_in_use(uri: str, *, or_hold_messages: bool = False) -> bool:
     """
     queues = ["orders.intake", *(f"{service}.events" for service in ("orders", "payments", "shipping", "notifications"))]
     try:
-        with kombu.Connection(uri, connect_timeout=5) as connection:
-            connection.ensure_connection(max_retries=2)
+        with connection_to(uri, connect_timeout=5) as connection:
+            open_patiently(connection, max_retries=2)
             for queue in queues:
                 try:
                     found = connection.channel().queue_declare(queue, passive=True)
@@ -136,6 +156,8 @@ def queues_are_in_use(uri: str, *, or_hold_messages: bool = False) -> bool:
                     continue
                 if found.consumer_count or (or_hold_messages and found.message_count):
                     return True
+    except BrokerUntrusted as error:
+        raise StartError(f"{GIVEN_AMQP}: {error}.") from None
     except (OSError, kombu.exceptions.OperationalError, amqp.exceptions.AMQPError):
         raise StartError("The broker that was given does not answer, or refuses its credentials.") from None
     return False
@@ -147,7 +169,7 @@ def remove_queues(uri: str) -> None:
 
     if queues_are_in_use(uri):
         return
-    with kombu.Connection(uri, connect_timeout=5) as connection:
+    with connection_to(uri, connect_timeout=5) as connection:
         for queue in topology.QUEUES:
             connection.default_channel.queue_delete(queue.name)
 
@@ -155,7 +177,7 @@ def remove_queues(uri: str) -> None:
 def private(
     folder: Path, passwords: Mapping[str, str] | None = None, *, dies_with_parent: bool = False, clustered: bool = False
 ) -> dict[str, PrivateServer]:
-    """The private servers of a folder, running or not, by name. A folder that began as `clustered` or not keeps to it.
+    """The private servers of a folder, running or not, by name. A folder that began as `clustered` or encrypted, or not, keeps to it.
 
     `passwords` are the broker's users', and are needed to start it.
     """
@@ -170,11 +192,21 @@ def private(
             "data": PostgresPair(folder / "data", dies_with_parent=dies_with_parent),
             "keyring": PostgresPair(folder / "keyring", dies_with_parent=dies_with_parent),
         }
+    certificates = certificates_of(folder)
     return {
-        "broker": PrivateBroker(folder / "broker", extra_definitions=extra, dies_with_parent=dies_with_parent),
-        "data": PrivateCluster(folder / "data", dies_with_parent=dies_with_parent),
-        "keyring": PrivateCluster(folder / "keyring", dies_with_parent=dies_with_parent),
+        "broker": PrivateBroker(
+            folder / "broker", extra_definitions=extra, dies_with_parent=dies_with_parent, certificate=certificates("broker")
+        ),
+        "data": PrivateCluster(folder / "data", dies_with_parent=dies_with_parent, certificate=certificates("data")),
+        "keyring": PrivateCluster(folder / "keyring", dies_with_parent=dies_with_parent, certificate=certificates("keyring")),
     }
+
+
+def certificates_of(folder: Path) -> Callable[[str], Certificate | None]:
+    """Gives the certificate of a server of this folder, of half a life at least; None where the folder's lines are plain."""
+    if not (folder / CERTIFICATES).exists():
+        return lambda _: None
+    return Authority(folder / CERTIFICATES).issue
 
 
 def processes(private_servers: Mapping[str, PrivateServer]) -> Iterator[tuple[str, int | None, str]]:
@@ -192,10 +224,14 @@ def apply_definitions(api_url: str, document: definitions.Definitions) -> None:
 
 
 def ask_api(api_url: str, what: str, content: object = None, *, method: str | None = None) -> Any:
-    """What the management HTTP API (`http://user:password@host:15672`) answers; with `content` it is told instead. Raises StartError."""
+    """What the management HTTP API (`https://user:password@host:15671[?cacertfile=FILE]`) answers; with `content` it is told instead.
+
+    Raises StartError.
+    """
     parts = urlsplit(api_url)
+    authorities = parse_qs(parts.query).get("cacertfile", [None])[0]
     request = urllib.request.Request(  # noqa: S310 - the address is the operator's own
-        urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], path=f"{parts.path.rstrip('/')}/api/{what}")),
+        urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], path=f"{parts.path.rstrip('/')}/api/{what}", query="")),
         data=None if content is None else json.dumps(content).encode(),
         method=method,
         headers={
@@ -205,13 +241,14 @@ def ask_api(api_url: str, what: str, content: object = None, *, method: str | No
         },
     )
     try:
-        with urllib.request.urlopen(request, timeout=_API_TIMEOUT_SECONDS) as answer:  # noqa: S310 - as above
+        context = ssl.create_default_context(cafile=authorities)
+        with urllib.request.urlopen(request, timeout=_API_TIMEOUT_SECONDS, context=context) as answer:  # noqa: S310 - as above
             body = answer.read()
     except urllib.error.HTTPError as error:
         error.close()
         raise StartError(f"the broker's management API refused {what.partition('/')[0]} with status {error.code}") from None
     except OSError:
-        raise StartError("the broker's management API does not answer") from None
+        raise StartError("the broker's management API does not answer, or its certificate is not trusted") from None
     return json.loads(body) if body else None
 
 
@@ -231,6 +268,17 @@ def _use_given_broker(
     else:
         servers.own_users = False
         say(f"Broker: the one that was given. All services share its credentials; with {GIVEN_API} each gets a user of its own.")
+
+
+def _encrypt(folder: Path, *, clustered: bool) -> None:
+    """Make the folder's authority, from which on its private servers speak TLS only. Safe to repeat. Raises StartError."""
+    if clustered:
+        raise StartError(
+            "Several servers of each are brought here without TLS only; docs/cluster.md says how it is done between machines."
+        )
+    if _has_private(folder) and not (folder / CERTIFICATES).exists():
+        raise StartError(f"The servers under {folder} began with plain lines and keep to them: TLS wants a new folder.")
+    Authority(folder / CERTIFICATES)
 
 
 def _has_private(folder: Path) -> bool:

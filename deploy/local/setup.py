@@ -12,10 +12,10 @@ from urllib.parse import unquote, urlsplit
 
 from deploy.local import databases, definitions
 from deploy.local.processes import StartError
-from deploy.local.servers import GIVEN_AMQP, GIVEN_API, GIVEN_DATA, GIVEN_KEYRING, apply_definitions
+from deploy.local.servers import GIVEN, GIVEN_AMQP, GIVEN_API, GIVEN_DATA, GIVEN_KEYRING, apply_definitions, refuse_plain
 from shared.delivery import topology
 
-_NEEDED = (GIVEN_AMQP, GIVEN_API, GIVEN_DATA, GIVEN_KEYRING, *(f"{user.upper()}_PASSWORD" for user in definitions.USERS))
+_NEEDED = (*GIVEN, *(f"{user.upper()}_PASSWORD" for user in definitions.USERS))
 
 
 def main() -> None:
@@ -24,6 +24,10 @@ def main() -> None:
     if missing:
         print("settings that are missing: " + ", ".join(missing), file=sys.stderr)  # noqa: T201 - a command
         sys.exit(2)
+    try:
+        refuse_plain(os.environ)
+    except StartError as error:
+        sys.exit(str(error))
     passwords = {user: os.environ[f"{user.upper()}_PASSWORD"] for user in definitions.USERS}
     amqp_uri = os.environ[GIVEN_AMQP]
     virtual_host = unquote(urlsplit(amqp_uri.partition(";")[0]).path[1:]) or "/"

@@ -39,7 +39,8 @@ class Stack:
 
     `fresh` wipes the folder (and the stack's databases on a given server) first, and everything ends with our process. `environ`
     stands in for the environment: what it gives wins over defaults. `sandbox_arguments` go to every sandbox (`--seed 7`). `clustered`
-    runs of every server several, privately: three brokers that are one, and pairs of database servers (docs/cluster.md).
+    runs of every server several, privately: three brokers that are one, and pairs of database servers (docs/cluster.md). `encrypted`
+    has every line to servers and sandboxes speak TLS, by an authority of the folder's own (docs/operations.md).
 
     As a context manager it is taken down at the end; going in does not start it.
     """
@@ -52,6 +53,7 @@ class Stack:
         fresh: bool = False,
         sandbox_arguments: Sequence[str] = (),
         clustered: bool = False,
+        encrypted: bool = False,
     ) -> None:
         self.folder = folder.resolve()
         self.env: dict[str, str] = {}
@@ -61,6 +63,7 @@ class Stack:
         """What `up` started privately of broker, data and keyring, by name."""
         self._fresh = fresh
         self._clustered = clustered
+        self._encrypted = encrypted
         self._sandbox_arguments = tuple(sandbox_arguments)
         self._programs: dict[str, Program] = {}
         self._has_declared = False
@@ -199,6 +202,7 @@ class Stack:
             dies_with_parent=self._fresh,
             is_running=any(self._program(service).pid for service in SERVICES),
             clustered=self._clustered,
+            encrypted=self._encrypted,
         )
         self.private = found.private
         progress("Databases: one for each service, and their tables.")
@@ -292,6 +296,7 @@ class Stack:
             progress(f"{sandbox.party}: the address that was given.")
             return
         program = self._program(sandbox.party)
+        certificate = servers.certificates_of(self.folder)(sandbox.party)
         ready_file = self.folder / f"{sandbox.party}.ready"
         if program.pid is None:
             port = self._sandbox_port(ready_file)
@@ -300,26 +305,30 @@ class Stack:
                 *(sys.executable, "-m", "deploy.sandbox", sandbox.party, "--host", "127.0.0.1", "--port", str(port)),
                 *("--books", str(self.folder / "books"), "--ready-file", str(ready_file), *self._sandbox_arguments),
             ]
+            if certificate:
+                command += ["--tls-cert", str(certificate.certificate), "--tls-key", str(certificate.key)]
             # By the environment: the webhook's address holds its secret, and a command line is anybody's to read.
             webhook = {"CARRIER_WEBHOOK_URL": self.env["CARRIER_WEBHOOK_URL"]} if sandbox.party == "carrier" else {}
             program.start(command, configuration.of_sandbox(sandbox) | webhook, cwd=ROOT, dies_with_parent=self._dies())
         program.wait_ready(ready_file.exists, _SANDBOX_READY_SECONDS)
         told = json.loads(ready_file.read_text())
         self.env[sandbox.control] = told["url"]
+        if certificate:
+            configuration.set(sandbox.authorities, str(certificate.authority))
         if sandbox.party == "mailbox":
             configuration.set("SMTP_URL", told["smtp_url"])
         elif sandbox.party == "twocheckout":
-            configuration.set("TWOCHECKOUT_BASE_URL", f"{told['url']}/rest/6.0")
-            configuration.set("TWOCHECKOUT_IDN_URL", f"{told['url']}/order/idn.php")
+            configuration.set("TWOCHECKOUT_BASE_URL", f"{told['party_url']}/rest/6.0")
+            configuration.set("TWOCHECKOUT_IDN_URL", f"{told['party_url']}/order/idn.php")
         else:
-            configuration.set(sandbox.given[0], told["url"])
+            configuration.set(sandbox.given[0], told["party_url"])
         progress(f"{sandbox.party}: a sandbox at {told['url']}.")
 
     def _sandbox_port(self, ready_file: Path) -> int:
         """The port that it had before, while that is free: the services know it by it."""
         if ready_file.exists():
             told: dict[str, str] = json.loads(ready_file.read_text())
-            before = urlsplit(told.get("smtp_url", told["url"])).port
+            before = urlsplit(told.get("smtp_url", told["party_url"])).port
             if before and port_is_free(before):
                 return before
         return free_ports(1)[0]

@@ -39,7 +39,22 @@ async def _run(options: argparse.Namespace, switches: Switches, journal: Journal
     if options.party == "mailbox":
         await _run_mailbox(options, Mailbox(switches, journal, rendered_mails=options.rendered_mails))
         return
-    await serve(_party(options, switches, journal), host=options.host, port=options.port, ready_file=options.ready_file)
+    await serve(
+        _party(options, switches, journal),
+        host=options.host,
+        port=options.port,
+        ready_file=options.ready_file,
+        tls=_certificate(options),
+        control_port=options.control_port,
+    )
+
+
+def _certificate(options: argparse.Namespace) -> ssl.SSLContext | None:
+    if not options.tls_cert:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(options.tls_cert, options.tls_key)
+    return context
 
 
 def _party(options: argparse.Namespace, switches: Switches, journal: Journal) -> Party:
@@ -52,10 +67,7 @@ def _party(options: argparse.Namespace, switches: Switches, journal: Journal) ->
 
 
 async def _run_mailbox(options: argparse.Namespace, mailbox: Mailbox) -> None:
-    context = None
-    if options.tls_cert:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(options.tls_cert, options.tls_key)
+    context = _certificate(options)
     settings = SmtpSettings(
         mailbox.take,
         credentials=(options.user, options.password) if options.user else None,
@@ -105,9 +117,6 @@ def _parser() -> argparse.ArgumentParser:
         help="where tracking webhooks go [CARRIER_WEBHOOK_URL] (later: PUT /_sandbox/webhook)",
     )
     mailbox = _add(parties, "mailbox", "an SMTP server that keeps every mail as files; --port is SMTP's")
-    mailbox.add_argument("--control-port", type=int, default=0, help="the HTTP control door's port, 0 for any free one (default)")
-    mailbox.add_argument("--tls-cert", type=Path, help="a certificate chain (PEM): offer STARTTLS")
-    mailbox.add_argument("--tls-key", type=Path, help="its private key (PEM)")
     mailbox.add_argument("--implicit-tls", action="store_true", help="speak TLS from the first byte (smtps) instead of STARTTLS")
     mailbox.add_argument("--user", default=os.environ.get("MAILBOX_USER"), help="ask for a login [MAILBOX_USER]")
     mailbox.add_argument("--password", default=os.environ.get("MAILBOX_PASSWORD", ""), help="its password [MAILBOX_PASSWORD]")
@@ -131,6 +140,14 @@ def _add(parties: argparse._SubParsersAction[argparse.ArgumentParser], name: str
     parser.add_argument("--lose-answers", type=_share, default=0.02, help="share of answers lost after the effect (default 0.02)")
     parser.add_argument("--repeat-webhooks", type=_share, default=0.05, help="share of webhooks sent twice (default 0.05)")
     parser.add_argument("--decline", type=_share, default=0.02, help="share of payments declined (default 0.02)")
+    parser.add_argument("--tls-cert", type=Path, help="a certificate chain (PEM): speak HTTPS, the mailbox offers STARTTLS")
+    parser.add_argument("--tls-key", type=Path, help="its private key (PEM)")
+    parser.add_argument(
+        "--control-port",
+        type=int,
+        default=0,
+        help="the mailbox's HTTP door, and with TLS the plain control door of the others (default: any)",
+    )
     parser.add_argument("--ready-file", type=Path, help="gets the JSON line with the URLs once it listens")
     return parser
 

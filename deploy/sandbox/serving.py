@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import signal
+import ssl
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -48,12 +49,15 @@ async def serve(
     host: str,
     port: int,
     ready_file: Path | None,
+    tls: ssl.SSLContext | None = None,
+    control_port: int = 0,
     more: Callable[[], Awaitable[dict[str, str]]] | None = None,
     at_end: Callable[[], None] | None = None,
 ) -> None:
     """Serve until a signal comes. Once it listens, one JSON line with the URLs goes to stdout and into `ready_file`.
 
-    `more` opens further doors (the mailbox's SMTP) and gives their URLs; `at_end` closes them.
+    `url` is where the control side is asked, `party_url` where the party is: the same, unless the party speaks `tls`; then the control side
+    is at a plain port of its own, on loopback. `more` opens further doors (the mailbox's SMTP) and gives their URLs; `at_end` closes them.
     """
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)  # its messages may quote what was sent
     stop = asyncio.Event()
@@ -63,9 +67,13 @@ async def serve(
     server = web.Server(door(party), access_log=None, keepalive_timeout=3600, client_max_size=_LARGEST_BODY_BYTES)
     runner = web.ServerRunner(server, shutdown_timeout=0)
     await runner.setup()
-    await web.TCPSite(runner, host, port, backlog=1024).start()
-    party.base_url = f"http://{_host_in_url(host)}:{runner.addresses[0][1]}"
-    urls = {"sandbox": party.name, "url": party.base_url, **(await more() if more else {})}
+    await web.TCPSite(runner, host, port, ssl_context=tls, backlog=1024).start()
+    if tls is not None:
+        await web.TCPSite(runner, "127.0.0.1", control_port).start()
+    ports = [address[1] for address in runner.addresses]
+    party.base_url = f"{'https' if tls else 'http'}://{_host_in_url(host)}:{ports[0]}"
+    control = f"http://127.0.0.1:{ports[1]}" if tls else party.base_url
+    urls = {"sandbox": party.name, "url": control, "party_url": party.base_url, **(await more() if more else {})}
     line = json.dumps(urls) + "\n"
     print(line, end="", flush=True)  # noqa: T201
     if ready_file is not None:

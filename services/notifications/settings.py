@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from shared.setting_kinds import MailAddress, ReadableFile, SmtpUrl, Text
+from shared.setting_kinds import AuthoritiesFile, MailAddress, SmtpUrl, Text
 from shared.settings import DeliverySettings, KeyringSettings
 
 
@@ -15,7 +15,7 @@ class NotificationsSettings(DeliverySettings, KeyringSettings):
     """
 
     smtp_url: SmtpUrl
-    smtp_ca_file: ReadableFile | None = None
+    smtp_ca_file: AuthoritiesFile = None
     smtp_timeout_seconds: float = Field(default=20, gt=0)
     mail_from: MailAddress
     shop_name: Text

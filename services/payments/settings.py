@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from shared.setting_kinds import PartyUrl, ReadableFile, Secret, Text
+from shared.setting_kinds import AuthoritiesFile, PartyUrl, Secret, Text
 from shared.settings import DeliverySettings, KeyringSettings
 
 
@@ -14,7 +14,7 @@ class PaymentsSettings(DeliverySettings, KeyringSettings):
     paypal_base_url: PartyUrl
     paypal_client_id: Text
     paypal_client_secret: Secret
-    paypal_ca_file: ReadableFile | None = None
+    paypal_ca_file: AuthoritiesFile = None
     twocheckout_base_url: PartyUrl
     twocheckout_idn_url: PartyUrl
     twocheckout_merchant_code: Text
@@ -22,6 +22,6 @@ class PaymentsSettings(DeliverySettings, KeyringSettings):
     twocheckout_payment_type: Text = "EES_TOKEN_PAYMENT"
     twocheckout_return_url: PartyUrl = "https://www.astrojewelry.com/order/complete"
     twocheckout_cancel_url: PartyUrl = "https://www.astrojewelry.com/order/cancelled"
-    twocheckout_ca_file: ReadableFile | None = None
+    twocheckout_ca_file: AuthoritiesFile = None
     party_timeout_seconds: float = Field(default=6, gt=0)
     """How long to wait for the next bytes of a payment company's answer; a call as a whole lasts no longer than `call_seconds`."""

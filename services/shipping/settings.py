@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from shared.setting_kinds import Country, Mapping, PartyUrl, ReadableFile, Secret, Text, Token
+from shared.setting_kinds import AuthoritiesFile, Country, Mapping, PartyUrl, Secret, Text, Token
 from shared.settings import DeliverySettings, KeyringSettings
 
 
@@ -16,7 +16,7 @@ class ShippingSettings(DeliverySettings, KeyringSettings):
     carrier_api_key: Secret
     carrier_id: Text
     carrier_webhook_secret: Token
-    carrier_ca_file: ReadableFile | None = None
+    carrier_ca_file: AuthoritiesFile = None
     shipping_services: Mapping
     ship_from_name: Text
     ship_from_company: str | None = None

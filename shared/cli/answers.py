@@ -15,6 +15,8 @@ import kombu
 from amqp.exceptions import AMQPError
 from kombu.exceptions import OperationalError
 
+from shared.broker_address import BrokerUntrusted, connection_to, open_patiently
+
 _kombu: Any = kombu  # it ships types that leave most calls untyped
 QUEUE = "storefront.answers"
 
@@ -83,6 +85,8 @@ def consume(
                     except (TimeoutError, socket.timeout):  # noqa: UP041 - kombu's transports raise either
                         if not follow:
                             return
+        except BrokerUntrusted:
+            raise
         except (AMQPError, OperationalError, OSError) as error:
             on_trouble(f"The connection to storefront.answers failed ({type(error).__name__}); opening it again.")
             if not follow:
@@ -92,8 +96,8 @@ def consume(
 
 @contextmanager
 def _consuming(amqp_uri: str, received: Callable[[Any], None]) -> Iterator[Any]:
-    with _kombu.Connection(amqp_uri, connect_timeout=10, heartbeat=0) as connection:
-        connection.ensure_connection(max_retries=3, interval_start=0.2, interval_max=1)
+    with connection_to(amqp_uri, connect_timeout=10, heartbeat=0) as connection:
+        open_patiently(connection, max_retries=3, interval_start=0.2, interval_max=1)
         queue = _kombu.Queue(QUEUE, no_declare=True)
         with _kombu.Consumer(connection, queues=[queue], on_message=received, auto_declare=False, prefetch_count=200):
             yield connection

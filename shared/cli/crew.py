@@ -49,6 +49,7 @@ class Crew:
             "The shipping service",
             settings["SHIPPING_HTTP_URL"],
             token=settings["STAFF_TOKEN"],
+            ca_file=settings.get("DOORS_CA_FILE"),
             on_wait=on_trouble,
             stop=self._stop,
         )

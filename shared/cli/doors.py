@@ -10,7 +10,8 @@ import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, stop_when_event_set, wait_exponential
 from tenacity.nap import sleep_using_event
 
-from shared.cli.terminal import NotDone
+from shared.cli.terminal import Misused, NotDone
+from shared.lines import is_protected
 
 _NOT_NOW = frozenset({429, 500, 502, 503, 504})
 
@@ -32,7 +33,7 @@ class Door:
     """One HTTP address that is asked many times.
 
     `name` is what a person reads when it does not answer. `patience_seconds` bounds how long a call is repeated while the door is
-    shut; everything asked through here is safe to repeat. Raises Unreachable or Answered.
+    shut; everything asked through here is safe to repeat. `ca_file` replaces the usual certificate authorities. Raises Unreachable or Answered.
     """
 
     def __init__(
@@ -41,11 +42,14 @@ class Door:
         base_url: str,
         *,
         token: str | None = None,
+        ca_file: str | None = None,
         timeout_seconds: float = 15.0,
         patience_seconds: float = 60.0,
         on_wait: Callable[[str], None] | None = None,
         stop: threading.Event | None = None,
     ) -> None:
+        if not is_protected(base_url):
+            raise Misused(f"{name}'s address is a plain line that leaves this machine: https:// is wanted.")
         self.name = name
         self._base_url = base_url.rstrip("/")
         self._timeout_seconds = timeout_seconds
@@ -53,6 +57,8 @@ class Door:
         self._on_wait = on_wait
         self._stop = stop or threading.Event()
         self._session = requests.Session()
+        if ca_file:
+            self._session.verify = ca_file
         self._session.trust_env = False  # no proxy between us and our own stack, and no look-up per call
         if token:
             self._session.headers["Authorization"] = f"Bearer {token}"

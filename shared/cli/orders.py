@@ -34,7 +34,13 @@ def show(
     with ending_clearly():
         settings = cli_settings.load(env)
         settings.require("ORDERS_HTTP_URL", "STAFF_TOKEN")
-        door = Door("The orders service", settings["ORDERS_HTTP_URL"], token=settings["STAFF_TOKEN"], patience_seconds=10)
+        door = Door(
+            "The orders service",
+            settings["ORDERS_HTTP_URL"],
+            token=settings["STAFF_TOKEN"],
+            ca_file=settings.get("DOORS_CA_FILE"),
+            patience_seconds=10,
+        )
         try:
             answer = door.get_json(f"/orders/{quote(number, safe='')}", **({"source": source} if source else {}))
         except Answered as error:

@@ -96,7 +96,13 @@ def proof_lines(proof: Proof) -> Iterator[str]:
 def _door(env: Path | None) -> Door:
     settings = cli_settings.load(env)
     settings.require("ORDERS_HTTP_URL", "STAFF_TOKEN")
-    return Door("The orders service", settings["ORDERS_HTTP_URL"], token=settings["STAFF_TOKEN"], patience_seconds=10)
+    return Door(
+        "The orders service",
+        settings["ORDERS_HTTP_URL"],
+        token=settings["STAFF_TOKEN"],
+        ca_file=settings.get("DOORS_CA_FILE"),
+        patience_seconds=10,
+    )
 
 
 def _fetch(door: Door, request: str, source: str | None) -> Any:

@@ -11,13 +11,12 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-import kombu
 from amqp.exceptions import AMQPError
 from kombu.exceptions import OperationalError
 
+from shared.broker_address import BrokerUntrusted, connection_to, open_patiently
 from shared.cli.terminal import NotDone
 
-_kombu: Any = kombu  # it ships types that leave most calls untyped
 EXCHANGE = "storefront.events"
 CONTENT_TYPE = "application/cloudevents+json"
 _ATTEMPTS = 5
@@ -32,7 +31,8 @@ class WindowedPublisher:
     """Publishes events to `storefront.events`; a context manager that ends by waiting for what is open.
 
     `on_confirmed` is called with the message's id once the broker has it; `on_trouble` with a sentence when something has to be
-    tried again. `publish` and `settle` raise NotPublished after five attempts. Publishing again is harmless: the contract
+    tried again. `publish` and `settle` raise NotPublished after five attempts,
+    BrokerUntrusted at once. Publishing again is harmless: the contract
     counts the same (source, id) once. For one thread only.
     """
 
@@ -103,6 +103,8 @@ class WindowedPublisher:
                 properties={"delivery_mode": 2, "message_id": event_id, "type": event_type},
             )
             channel.basic_publish(prepared, exchange=self._exchange, routing_key=event_type, mandatory=True)
+        except BrokerUntrusted:
+            raise
         except _CONNECTION_ERRORS as error:
             self._lost(error)
 
@@ -124,8 +126,8 @@ class WindowedPublisher:
 
     def _ready_channel(self) -> Any:
         if self._channel is None:
-            self._connection = _kombu.Connection(self._uri, connect_timeout=10, heartbeat=0)
-            self._connection.ensure_connection(max_retries=10, interval_start=0.2, interval_max=3)
+            self._connection = connection_to(self._uri, connect_timeout=10, heartbeat=0)
+            open_patiently(self._connection, max_retries=10, interval_start=0.2, interval_max=3)
             self._channel = self._connection.channel()
             self._channel.confirm_select()
             self._channel.events["basic_ack"].add(self._acked)

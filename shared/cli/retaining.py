@@ -121,7 +121,13 @@ def _say_word(settings: cli_settings.Settings, order: str, deed: str, clause: st
 
 def _door(settings: cli_settings.Settings) -> Door:
     settings.require("ORDERS_HTTP_URL", "STAFF_TOKEN")
-    return Door("The orders service", settings["ORDERS_HTTP_URL"], token=settings["STAFF_TOKEN"], patience_seconds=10)
+    return Door(
+        "The orders service",
+        settings["ORDERS_HTTP_URL"],
+        token=settings["STAFF_TOKEN"],
+        ca_file=settings.get("DOORS_CA_FILE"),
+        patience_seconds=10,
+    )
 
 
 __all__ = ["ClearingRow", "clearing_lines", "hold", "retention"]

@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from shared.cli.terminal import Misused
+from shared.lines import is_protected
 
 RUN_FILE = Path(".run") / "env"
 
 
 class Settings(Mapping[str, str]):
-    """Names to values; `require` reports every missing name at once."""
+    """Names to values; `require` reports every missing name at once, and every line that may not be used."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = {name: value for name, value in values.items() if value}
@@ -31,13 +32,16 @@ class Settings(Mapping[str, str]):
         return len(self._values)
 
     def require(self, *names: str) -> None:
-        """Raise Misused naming every one of `names` that has no value."""
+        """Raise Misused naming every one of `names` that has no value, or is a plain line that leaves this machine."""
         missing = [name for name in names if name not in self._values]
         if missing:
             raise Misused(
                 f"These settings are missing: {', '.join(missing)}. "
                 "Start the stack with `make up` (it writes .run/env), name a file with --env, or set them in the environment."
             )
+        plain = [name for name in names if name.endswith(("_URL", "_URI")) and not is_protected(self._values[name])]
+        if plain:
+            raise Misused(f"These lines leave this machine without being encrypted and checked: {', '.join(plain)}.")
 
 
 def read_env_file(path: Path) -> dict[str, str]:

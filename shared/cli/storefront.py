@@ -64,7 +64,10 @@ class Storefront:
         self._approvals = Approvals(
             door("The PayPal sandbox", "PAYPAL_SANDBOX_URL"), door("The 2Checkout sandbox", "TWOCHECKOUT_SANDBOX_URL")
         )
-        self._keys = Keys(Door("The orders service", settings["ORDERS_HTTP_URL"], on_wait=on_trouble, stop=self._stop))
+        ca_file = settings.get("DOORS_CA_FILE")
+        self._keys = Keys(
+            Door("The orders service", settings["ORDERS_HTTP_URL"], ca_file=ca_file, on_wait=on_trouble, stop=self._stop)
+        )
         self._on_published = on_published
         self._on_confirmed = on_confirmed
         self._on_trouble = on_trouble

@@ -18,6 +18,7 @@ from shared.cli.terminal import Misused, complain, ending_clearly, say
 from shared.contracts.values import OrderKey
 from shared.delivery.obstacles import Obstacle, obstacles
 from shared.delivery.topology import SERVICES
+from shared.lines import is_protected
 
 Item = Mapping[str, Any]
 Found = Mapping[OrderKey, Sequence[tuple[str, Obstacle]]]
@@ -49,7 +50,13 @@ def stuck(
 
 
 def _ask(settings: Mapping[str, str], limit: int, state: str | None) -> Any:
-    door = Door("The orders service", settings["ORDERS_HTTP_URL"], token=settings["STAFF_TOKEN"], patience_seconds=10)
+    door = Door(
+        "The orders service",
+        settings["ORDERS_HTTP_URL"],
+        token=settings["STAFF_TOKEN"],
+        ca_file=settings.get("DOORS_CA_FILE"),
+        patience_seconds=10,
+    )
     try:
         return door.get_json("/stuck", limit=limit, **({"state": state} if state else {}))
     except Answered as error:
@@ -68,6 +75,10 @@ def look_up(settings: Mapping[str, str], keys: Sequence[OrderKey]) -> Found:
         url = settings.get(f"{service.upper()}_DATABASE_URL")
         if not url or not keys:
             continue
+        if not is_protected(url):
+            raise Misused(
+                f"{service.upper()}_DATABASE_URL is a plain line that leaves this machine: sslmode=verify-full is wanted."
+            )
         try:
             with psycopg.connect(url, connect_timeout=5, options=_READ_ONLY) as connection:
                 for obstacle in obstacles(connection, keys):

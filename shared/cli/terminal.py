@@ -10,6 +10,8 @@ import typer
 from kombu.exceptions import OperationalError
 from rich.console import Console
 
+from shared.broker_address import BrokerUntrusted
+
 DONE, NOT_DONE, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 out = Console(highlight=False, soft_wrap=True)
@@ -49,6 +51,9 @@ def ending_clearly() -> Iterator[None]:
     except KeyboardInterrupt:
         complain("Stopped.")
         raise typer.Exit(INTERRUPTED) from None
+    except BrokerUntrusted as error:
+        complain(f"{error}.")
+        raise typer.Exit(NOT_DONE) from None
     except (requests.RequestException, OperationalError, OSError) as error:
         # The message of a library may hold a URL with a password or the body that was sent: the kind is enough.
         complain(f"A connection or a file failed ({type(error).__name__}). Is the stack up?")

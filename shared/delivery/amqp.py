@@ -197,7 +197,8 @@ class Publisher:
             with suppress(TimeoutError):
                 connection.drain_events(timeout=0.001)
             connection.heartbeat_check()
-        except BROKEN:
+        except BROKEN as error:
+            _log.warning("publisher_disconnected", extra={"error": type(error).__name__})
             self.close()
 
     def close(self) -> None:

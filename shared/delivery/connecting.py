@@ -1,6 +1,6 @@
 """Connections to the broker: to any of its addresses, given up in time, and found to hold this release's topology.
 
-A broker of several nodes has several addresses (`amqp://…;amqp://…`): a connection that breaks comes back to any that answers.
+A broker of several nodes has several addresses (`amqps://…;amqps://…`): a connection that breaks comes back to any that answers.
 Errors carry no payload.
 """
 
@@ -17,6 +17,7 @@ import kombu
 import kombu.exceptions
 from amqp.exceptions import AccessRefused, AMQPError, NotAllowed, NotFound
 
+from shared.broker_address import connection_to, open_patiently
 from shared.contracts.errors import BrownPaperError
 from shared.delivery import topology
 
@@ -25,7 +26,7 @@ ANSWER_SECONDS = 10  # for the answer to a request: a node that has lost its col
 GOOD_BYE_SECONDS = 2
 READ_AHEAD_BYTES = 16 * 1024
 BROKEN = (AMQPError, OSError, socket.timeout, kombu.exceptions.OperationalError)
-"""What a broken connection or a closed channel raises."""
+"""What a broken connection or a closed channel raises; a certificate that is not trusted is one (`BrokerUntrusted`)."""
 
 
 class CredentialsRefused(BrownPaperError):
@@ -47,14 +48,14 @@ def connect(uri: str, name: str) -> kombu.Connection:
     addresses = uri.split(";")
     random.shuffle(addresses)
     while True:
-        connection = kombu.Connection(
+        connection = connection_to(
             addresses.pop(),
             heartbeat=HEARTBEAT_SECONDS,
             connect_timeout=5,
             transport_options={"client_properties": {"connection_name": name}},
         )
         try:
-            connection.ensure_connection(max_retries=0)
+            open_patiently(connection, max_retries=0)
         except BROKEN:
             connection.release()
             if not addresses:

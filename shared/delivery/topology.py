@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-import kombu
-
+from shared.broker_address import connection_to, open_patiently
 from shared.policy import load
 from shared.policy.compile_broker import WiredQueue, Wiring, any_of, refuse_strangers
 
@@ -35,6 +34,7 @@ STOREFRONT_EVENTS = (
     "friend_referred",
     "special_request_submitted",
 )
+_TRIES = 10  # to reach the broker, some seconds between the last of them
 DELIVERY_LIMIT = 20  # deliveries of one message that crashed its consumer, before the broker parks it
 
 SERVICES = ("orders", "payments", "shipping", "notifications")
@@ -229,10 +229,11 @@ def marker() -> str:
 def declare(connection_uri: str) -> None:
     """Declare exchanges, queues and bindings, and last the marker. Safe to repeat.
 
-    Raises kombu's errors, and `WiringRefused` where a part would reach a service that the policy does not let hold it.
+    Raises kombu's errors, BrokerUntrusted, and `WiringRefused` where a part would reach a service that the policy does not let hold it.
     """
     refuse_strangers(load(), wiring())
-    with kombu.Connection(connection_uri) as connection:
+    with connection_to(connection_uri) as connection:
+        open_patiently(connection, max_retries=_TRIES)
         channel = connection.default_channel
         for exchange in EXCHANGES:
             channel.exchange_declare(exchange, "topic", durable=True, auto_delete=False)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
 
+from shared.lines import is_protected
 from shared.policy.document import Policy
 from shared.policy.server_rules import Difference, guard_clauses
 
@@ -14,7 +13,6 @@ _ADDRESSES: Final = (
     *("ADMIN_AMQP_URI", "ADMIN_POSTGRES_URL", "ADMIN_KEYRING_POSTGRES_URL", "STOREFRONT_AMQP_URI", "CARRIER_WEBHOOK_URL"),
     *("PAYPAL_BASE_URL", "TWOCHECKOUT_BASE_URL", "TWOCHECKOUT_IDN_URL", "CARRIER_BASE_URL", "SMTP_URL"),
 )
-_SAFE_SCHEMES: Final = frozenset({"https", "amqps", "smtps", "smtp+starttls"})
 
 
 def settings_differences(policy: Policy, settings: Mapping[str, str]) -> Iterator[Difference]:
@@ -27,7 +25,7 @@ def settings_differences(policy: Policy, settings: Mapping[str, str]) -> Iterato
             guard_clauses(policy, "versions"),
         )
     for name in addresses_of(policy):
-        if name in settings and not _is_protected(settings[name]):
+        if name in settings and not is_protected(settings[name]):
             yield Difference(("setting", name), "a plain connection that leaves the machine", guard_clauses(policy, "lines"))
 
 
@@ -39,25 +37,3 @@ def addresses_of(policy: Policy) -> tuple[str, ...]:
         for what in ("AMQP_URI", "DATABASE_URL", "KEYRING_DATABASE_URL", "HTTP_URL")
     ]
     return (*_ADDRESSES, *own)
-
-
-def _is_protected(addresses: str) -> bool:
-    """Whether every one of the addresses of a setting is: a cluster's are parted by semicolons, its hosts by commas."""
-    return all(_is_line_protected(address) for address in addresses.split(";"))
-
-
-def _is_line_protected(address: str) -> bool:
-    parts = urlsplit(address)
-    hosts = parts.netloc.rpartition("@")[2].split(",")
-    if parts.scheme in _SAFE_SCHEMES or all(_is_here(urlsplit(f"//{host}").hostname) for host in hosts):
-        return True
-    return parts.scheme.startswith("postgres") and parse_qs(parts.query).get("sslmode") == ["verify-full"]
-
-
-def _is_here(host: str | None) -> bool:
-    if host in {"localhost", None}:
-        return True
-    try:
-        return ipaddress.ip_address(str(host)).is_loopback
-    except ValueError:
-        return False

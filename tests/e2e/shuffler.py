@@ -19,6 +19,7 @@ from typing import Any
 
 import kombu
 
+from shared.broker_address import connection_to
 from shared.cli.publisher import WindowedPublisher
 from shared.contracts.values import OrderKey
 from shared.delivery import topology
@@ -68,7 +69,7 @@ class Shuffler:
         self.seen: Counter[str] = Counter()
 
     def __enter__(self) -> Shuffler:
-        with kombu.Connection(self._uri) as connection:
+        with connection_to(self._uri) as connection:
             step_between(connection.default_channel)
         self._thread.start()
         return self
@@ -106,7 +107,7 @@ class Shuffler:
     def _run(self) -> None:
         try:
             with (
-                kombu.Connection(self._uri) as connection,
+                connection_to(self._uri) as connection,
                 WindowedPublisher(self._uri, exchange="") as events,
                 WindowedPublisher(self._uri, exchange=ROUND_ABOUT) as intake,
             ):

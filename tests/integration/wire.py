@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 import amqp
-import kombu
 
+from shared.broker_address import connection_to
 from tests.integration.facts import PATIENCE_SECONDS, wait_for
 
 Event = dict[str, Any]
@@ -34,7 +34,7 @@ class Ear:
     """Hears what is said on exchanges (or waits in a queue) from the moment it is made."""
 
     def __init__(self, uri: str, *exchanges: str, queue: str | None = None) -> None:
-        self._connection = kombu.Connection(uri)
+        self._connection = connection_to(uri)
         self._channel = self._connection.default_channel
         self.queue = queue or self._channel.queue_declare("", exclusive=True, auto_delete=True).queue
         for exchange in exchanges:
@@ -106,7 +106,7 @@ class Wire:
         *,
         content_type: str | None = CLOUD_EVENT,
     ) -> None:
-        with kombu.Connection(self.uri, transport_options={"confirm_publish": True}) as connection:
+        with connection_to(self.uri, transport_options={"confirm_publish": True}) as connection:
             channel = connection.default_channel
             for routing_key, body in messages:
                 raw = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
@@ -123,7 +123,7 @@ class Wire:
 
     def waiting(self, queue: str) -> int:
         """How many messages stand ready in a queue."""
-        with kombu.Connection(self.uri) as connection:
+        with connection_to(self.uri) as connection:
             return int(connection.default_channel.queue_declare(queue, passive=True).message_count)
 
     def ear(self, *exchanges: str, queue: str | None = None) -> Ear:

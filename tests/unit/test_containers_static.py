@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
 from deploy.local.configuration import DEFAULTS
+from shared.lines import is_here, is_protected
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
+CADDYFILE = (ROOT / "deploy" / "proxy" / "Caddyfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+
+
+def given(text: str, **values: str) -> str:
+    """The text as compose reads it where nothing but `values` is set."""
+    return re.sub(r"\$\{([A-Z0-9_]+)(?::?[-?]([^}]*))?\}", lambda it: values.get(it[1], it[2] or ""), text)
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
@@ -55,7 +64,7 @@ def test_the_image_does_not_run_as_root() -> None:
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
 def test_ports_are_published_on_loopback_only(name: str) -> None:
-    assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", []))
+    assert all(given(port).startswith("127.0.0.1:") for port in SERVICES[name].get("ports", []))
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
@@ -79,3 +88,78 @@ def test_containers_and_processes_have_the_same_defaults() -> None:
     both = sorted(set(said) & set(DEFAULTS))
     assert both
     assert {name: said[name] for name in both} == {name: DEFAULTS[name] for name in both}
+
+
+ADDRESSES = [
+    (name, setting, given(str(value), **dict.fromkeys(re.findall(r"\$\{([A-Z_]+_PASSWORD)\}", str(value)), "x")))
+    for name, service in SERVICES.items()
+    for setting, value in (service.get("environment") or {}).items()
+    if setting.endswith(("_URL", "_URI"))
+]
+
+
+@pytest.mark.parametrize(("name", "setting", "address"), ADDRESSES)
+def test_every_line_between_containers_is_encrypted_and_checked(name: str, setting: str, address: str) -> None:
+    assert is_protected(address), "a plain line"
+    assert not is_here(urlsplit(address).hostname)
+    if address.startswith("amqps"):
+        assert address.endswith("?cacertfile=/certificates/ca.pem")
+    if address.startswith("postgresql"):
+        assert address.endswith("?sslmode=verify-full&sslrootcert=/certificates/ca.pem")
+    # Whom a party is checked by, where it is the sandbox.
+    party = {"PAYPAL": "PAYPAL", "TWOCHECKOUT": "TWOCHECKOUT", "CARRIER": "CARRIER", "SMTP": "SMTP"}.get(
+        setting.partition("_")[0]
+    )
+    if party:
+        assert given(SERVICES[name]["environment"][f"{party}_CA_FILE"]) == "/certificates/ca.pem"
+    assert any(str(volume).startswith("certificates:") for volume in SERVICES[name]["volumes"])
+
+
+def test_every_server_that_is_spoken_to_has_a_certificate_of_its_name() -> None:
+    made = dict(word.split("=") for word in SERVICES["certificates"]["command"][4:])
+    spoken_to = {urlsplit(address).hostname for _, _, address in ADDRESSES}
+    assert spoken_to
+    assert spoken_to <= set(made)
+    assert [name for name, hosts in made.items() if name not in hosts.split(",")] == []
+    sandboxes = [name for name, service in SERVICES.items() if "deploy.sandbox" in service.get("command", [])]
+    for name in sandboxes:
+        assert {f"/certificates/{name}/certificate.pem", f"/certificates/{name}/key.pem"} <= set(SERVICES[name]["command"])
+    assert (ROOT / "deploy" / "rabbitmq" / "tls.conf").read_text().count("/certificates/broker/key.pem") == 2
+
+
+@pytest.mark.parametrize("name", ["orders", "payments", "shipping", "notifications"])
+def test_a_service_is_heard_only_by_the_proxy_beside_it(name: str) -> None:
+    service = SERVICES[name]
+    assert service["network_mode"] == "service:proxy"
+    assert "ports" not in service
+    host, _, port = service["environment"]["HTTP_ADDRESS"].rpartition(":")
+    assert is_here(host)
+    assert f"{{${name.upper()}_DOOR:{host}:{port}}}" in CADDYFILE
+
+
+@pytest.mark.parametrize("name", ["broker", "data", "keyring"])
+def test_what_a_server_does_at_its_start_is_shell(name: str) -> None:
+    shell, option, script = SERVICES[name]["command"]
+    assert (shell, option) == ("sh", "-c")
+    done = subprocess.run(["sh", "-n", "-c", script.replace("$$", "$")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    mounted = [str(volume).split(":")[1] for volume in SERVICES[name]["volumes"]]
+    named = list(re.findall(r"/etc/(?:brownpaper|postgresql)/\S+", script))
+    assert named
+    assert set(named) <= set(mounted)
+
+
+def test_the_public_doors_of_the_proxy_are_these() -> None:
+    public = CADDYFILE.split("{$PROXY_HOST:localhost} {")[1].split("\n}\n")[0]
+    assert re.findall(r"^\t\tpath (.+)$", public, re.MULTILINE) == ["/events", "/keys /exports/*", "/webhooks/carrier/*"]
+    assert public.count("reverse_proxy") == 3
+    assert public.rstrip().endswith("handle {\n\t\trespond 404\n\t}")
+    assert "http://" not in CADDYFILE.replace("http:// {", "")
+    assert CADDYFILE.count("\n\timport own\n") == 5
+    for word in ("protocols tls1.2 tls1.3", 'Strict-Transport-Security "max-age=', "max_size 1MiB", "admin unix//", "308"):
+        assert word in CADDYFILE
+
+
+def test_only_the_public_doors_can_be_opened_to_the_world() -> None:
+    opened = [given(port, PROXY_BIND="0.0.0.0") for service in SERVICES.values() for port in service.get("ports", [])]
+    assert sorted(port.rpartition(":")[2] for port in opened if not port.startswith("127.0.0.1:")) == ["443", "80"]

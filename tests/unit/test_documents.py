@@ -41,6 +41,7 @@ def _code(text: str) -> list[str]:
 @functools.cache
 def _sources() -> str:
     files = [path for folder in FOLDERS[:3] for path in (ROOT / folder).rglob("*.py")]
+    files += [ROOT / "deploy" / "proxy" / "Caddyfile", ROOT / "docker-compose.yml"]  # they read settings of their own
     return "\n".join(path.read_text() for path in files)
 
 

@@ -69,7 +69,9 @@ def test_missing_programs_are_installed_where_that_may_be(tmp_path: Path, monkey
     monkeypatch.setattr(servers.packages, "may_install", lambda _: True)
     monkeypatch.setattr(servers.packages, "install", install)
     with pytest.raises(NoServersError, match=r"(?s)no network.*three"):
-        servers.bring(tmp_path, dict.fromkeys(definitions.USERS, "x"), {servers.GIVEN_DATA: "postgresql://given"}, lambda _: None)
+        servers.bring(
+            tmp_path, dict.fromkeys(definitions.USERS, "x"), {servers.GIVEN_DATA: "postgresql://localhost/given"}, lambda _: None
+        )
     assert installed == [["rabbitmq-server"]]
 
 

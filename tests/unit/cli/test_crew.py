@@ -73,7 +73,7 @@ class Warehouse:
         return f"%PDF {path}".encode()
 
 
-SETTINGS = {"SHIPPING_HTTP_URL": "http://x", "STAFF_TOKEN": "t", "CARRIER_SANDBOX_URL": "http://y"}
+SETTINGS = {"SHIPPING_HTTP_URL": "http://127.0.0.1:9", "STAFF_TOKEN": "t", "CARRIER_SANDBOX_URL": "http://127.0.0.1:8"}
 
 
 def crew_at(monkeypatch: pytest.MonkeyPatch, warehouse: Warehouse, **options: Any) -> Crew:

@@ -28,7 +28,7 @@ from shared.cli.workers import Workers
 
 class FakeStack:
     env = dict.fromkeys(
-        ("STOREFRONT_AMQP_URI", "ORDERS_HTTP_URL", "SHIPPING_HTTP_URL", "STAFF_TOKEN", *SETTINGS.values()), "http://x"
+        ("STOREFRONT_AMQP_URI", "ORDERS_HTTP_URL", "SHIPPING_HTTP_URL", "STAFF_TOKEN", *SETTINGS.values()), "http://127.0.0.1:9"
     )
 
     def __init__(self, fails: BaseException | None = None) -> None:

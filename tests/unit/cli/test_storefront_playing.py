@@ -193,7 +193,7 @@ class FakeBroker:
 
 
 def publish(monkeypatch: pytest.MonkeyPatch, broker: FakeBroker, count: int, window: int = 10) -> tuple[list[str], list[str]]:
-    monkeypatch.setattr(publishing, "_kombu", SimpleNamespace(Connection=lambda *_args, **_options: broker))
+    monkeypatch.setattr(publishing, "connection_to", lambda *_args, **_options: broker)
     monkeypatch.setattr("shared.cli.publisher.time.sleep", lambda _seconds: None)
     confirmed: list[str] = []
     troubles: list[str] = []

@@ -72,7 +72,7 @@ def test_no_value_is_printed_whatever_is_wrong_with_it(settings: type[Settings],
 
 
 def test_what_is_missing_and_what_is_wrong_are_named_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AMQP_URI", "amqp://broker.example")
+    monkeypatch.setenv("AMQP_URI", "amqps://broker.example")
     monkeypatch.setenv("BATCH_SIZE", "0")
     with pytest.raises(SettingsInvalid) as caught:
         DeliverySettings.read()
@@ -85,8 +85,8 @@ def test_what_is_missing_and_what_is_wrong_are_named_together(monkeypatch: pytes
 
 def test_what_is_set_is_read_and_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
-        "AMQP_URI": "amqp://broker.example",
-        "DATABASE_URL": "postgresql://database.example",
+        "AMQP_URI": "amqps://broker.example",
+        "DATABASE_URL": "postgresql://database.example?sslmode=verify-full",
         "LATER_RUNGS_SECONDS": "0.1,0.2,3",
         "STOREFRONT_SOURCES": " https://a.example, https://b.example ,",
         "STOREFRONT_TOKEN": "t" * 16,
@@ -106,8 +106,8 @@ def test_what_is_set_is_read_and_typed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def of_orders(monkeypatch: pytest.MonkeyPatch, **others: str) -> OrdersSettings:
     for name, value in {
-        "AMQP_URI": "amqp://broker.example",
-        "DATABASE_URL": "postgresql://database.example",
+        "AMQP_URI": "amqps://broker.example",
+        "DATABASE_URL": "postgresql://database.example?sslmode=verify-full",
         "STOREFRONT_SOURCES": "https://a.example",
         "STOREFRONT_TOKEN": "t" * 16,
         "STAFF_TOKEN": "s" * 16,
@@ -195,21 +195,33 @@ def test_comma_separated_pairs(text: object, read: object) -> None:
     [
         (
             AmqpUri,
-            ["amqp://u:p@h:5672/v", "amqps://h", "amqp://u:p@a/v;amqp://u:p@b:5673/v"],
-            ["http://x", "amqp://", "amqp://u:a/b@h", "amqp://a;", "amqp://a;b", "amqp://a,b:5672"],
+            [
+                *("amqp://u:p@127.0.0.1:5672/v", "amqps://h", "amqps://u:p@a/v;amqps://u:p@b:5673/v"),
+                *(f"amqps://u:p@h/v?cacertfile={__file__}", f"amqps://a?cacertfile={__file__};amqps://b?cacertfile={__file__}"),
+            ],
+            [
+                *("http://x", "amqp://", "amqps://u:a/b@h", "amqps://a;", "amqps://a;b", "amqps://a,b:5672"),
+                *("amqps://h?verify=verify_none", f"amqps://h?cacertfile={__file__}&verify=verify_none", "amqps://h#x"),
+                *("amqps://h?cacertfile=", "amqps://h?cacertfile=/no/such/file", f"amqp://127.0.0.1?cacertfile={__file__}"),
+                *(f"amqps://a?cacertfile={__file__};amqps://b", f"amqps://h?ssl_cert_reqs=none&cacertfile={__file__}"),
+            ],
         ),
         (
             PostgresUrl,
-            ["postgresql://u:p@h:5432/d", "postgres://h/d", "postgresql://u:p@a:5432,b:5433/d"],
-            ["mysql://u:p@h/d", "host=h dbname=d", ""],
+            ["postgresql://u:p@localhost:5432/d", "postgres:///d", "postgresql://u:p@a:5432,b:5433/d?sslmode=verify-full"],
+            ["mysql://u:p@h/d", "host=127.0.0.1 dbname=d", ""],
         ),
         (PartyUrl, ["https://api.example", "http://127.0.0.1:1/rest/6.0"], ["nope", "ftp://x", "https://u:p@x", "https://x?q"]),
         (
             SmtpUrl,
-            ["smtp://h", "smtps://u:p%2F@h:465", "smtp+starttls://h:587"],
-            ["gopher://h", "smtp://u:a/b@h", "smtp://h:port"],
+            ["smtp://localhost", "smtps://u:p%2F@h:465", "smtp+starttls://h:587"],
+            ["gopher://h", "smtps://u:a/b@h", "smtps://h:port"],
         ),
-        (ListeningAddress, ["127.0.0.1:8001", "127.0.0.1:0"], ["8001", "127.0.0.1", ":8001", "h:99999"]),
+        (
+            ListeningAddress,
+            ["127.0.0.1:8001", "127.0.0.1:0", "localhost:1", "[::1]:8001"],
+            ["8001", "127.0.0.1", ":8001", "localhost:99999", "0.0.0.0:8001", "[::]:8001", "10.0.0.1:8001", "shop.example:80"],
+        ),
         (LogLevel, ["DEBUG", "ERROR"], ["loud", "", "NOTSET", "debug"]),
         (Text, ["a"], ["", "  "]),
         (Token, ["t" * 16], ["short", "with a blank in it", ""]),
@@ -247,8 +259,56 @@ def test_a_horizon_just_longer_than_the_ladder_is_taken(monkeypatch: pytest.Monk
     for name, value in {
         "LATER_RUNGS_SECONDS": "1,2",
         "INBOX_HORIZON_SECONDS": "3.7",
-        "AMQP_URI": "amqp://h",
-        "DATABASE_URL": "postgresql://h/d",
+        "AMQP_URI": "amqps://h",
+        "DATABASE_URL": "postgresql://localhost/d",
     }.items():
         monkeypatch.setenv(name, value)
     assert DeliverySettings.read().inbox_horizon_seconds == 3.7
+
+
+PLAIN = {
+    AmqpUri: ["amqp://u:p@broker.example/v", "amqp://u:p@127.0.0.1/v;amqp://u:p@10.0.0.1/v"],
+    PostgresUrl: [
+        *(
+            "postgresql://u:p@db.example/d",
+            "postgresql://u:p@db.example/d?sslmode=require",
+            "postgresql://u:p@127.0.0.1,db.example/d",
+        ),
+        *("postgresql://u:p@db.example/d?sslmode=verify-ca", "postgresql://127.0.0.1/d?host=db.example"),
+        "postgresql://u:p@db.example/d?sslmode=verify-full&ssl_min_protocol_version=TLSv1.1",
+    ],
+    PartyUrl: ["http://api.example/v1"],
+    SmtpUrl: ["smtp://u:p@mail.example:25"],
+}
+
+
+@pytest.mark.parametrize(("kind", "address"), [(kind, address) for kind, addresses in PLAIN.items() for address in addresses])
+def test_a_plain_line_that_leaves_the_machine_is_refused_without_its_address(kind: Any, address: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        TypeAdapter(kind).validate_python(SecretStr(address) if kind is SmtpUrl else address)
+    [fault] = refused.value.errors(include_input=False)
+    assert fault["msg"].startswith("wanted: an encrypted line, or one that stays on this machine")
+    assert "example" not in fault["msg"]
+
+
+def test_every_plain_line_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Both(DeliverySettings, KeyringSettings):
+        party_url: PartyUrl
+        smtp_url: SmtpUrl
+
+    told = {
+        "AMQP_URI": "amqp://u:s3cret@broker.example/v",
+        "DATABASE_URL": "postgresql://u:s3cret@db.example/d",
+        "KEYRING_DATABASE_URL": "postgresql://u:s3cret@keys.example/d?sslmode=prefer",
+        "KEYRING_VAULT_URL": "http://vault.example",
+        "PARTY_URL": "http://party.example",
+        "SMTP_URL": "smtp://u:s3cret@mail.example",
+    }
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsInvalid) as refused:
+        Both.read()
+    said = str(refused.value)
+    assert [line.split(":")[0].strip() for line in said.splitlines()[1:]] == sorted(told)
+    assert "s3cret" not in said
+    assert ".example" not in said
