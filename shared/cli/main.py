@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from shared.cli import backups, crew, demo, keyrings, orders, parked, privacy, retaining, storefront, stuck
+from shared.cli import backups, crew, demo, department_report, keyrings, orders, parked, privacy, retaining, storefront, stuck
 
 app = typer.Typer(
     name="brownpaper",
@@ -17,6 +17,7 @@ app.add_typer(storefront.app, name="storefront")
 app.add_typer(orders.app, name="orders")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(parked.app, name="parked")
+app.add_typer(department_report.app, name="report")
 privacy.app.command(name="rotate-master")(keyrings.rotate_master)
 privacy.app.add_typer(keyrings.audit, name="audit")
 privacy.app.command(name="retention")(retaining.retention)
