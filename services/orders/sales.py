@@ -118,5 +118,5 @@ def rounded(number: int, to: int = COUNTS_TO) -> int:
 
 def rounded_money(amount_minor: int, currency: str) -> int:
     """In major units, to the nearest multiple of `MONEY_TO`."""
-    scale = 10 ** CURRENCIES[currency]
+    scale: int = 10 ** CURRENCIES[currency]
     return rounded(amount_minor, MONEY_TO * scale) // scale

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from services.orders import handlers
+from services.orders.incident_door import IncidentDoor
 from services.orders.intake import NOTED, Answered, NotTaken
 from services.orders.keyboard import KeyBoard
 from services.orders.oversight import Oversight
@@ -53,7 +54,7 @@ def _reads(settings: OrdersSettings) -> OrdersReads:
     return OrdersReads(Database(settings.database_url, name="orders.reads"))
 
 
-class OrdersService(RightsDoor, Oversight, Reporting):
+class OrdersService(RightsDoor, Oversight, IncidentDoor, Reporting):
     """Takes orders in and knows where each stands."""
 
     name = "orders"
