@@ -99,18 +99,32 @@ def shown(document: Mapping[str, Any]) -> dict[str, int]:
     return {row["department"]: row["units"] for row in document["departments"]}
 
 
-def test_an_accepted_order_keeps_what_it_sold_and_nothing_more_is_written_for_it(database: Database, url: str) -> None:
+class Listening:
+    """A connection that remembers which statements went over it."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection, self.said = connection, list[str]()
+
+    def execute(self, statement: Any, *values: Any, **options: Any) -> Any:
+        self.said.append(statement.decode() if isinstance(statement, bytes) else str(statement))
+        return self._connection.execute(statement, *values, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+def test_an_accepted_order_keeps_what_it_sold_by_the_statement_that_writes_its_row(database: Database, url: str) -> None:
     event = order_placed()
     with database.begin() as connection:
-        store = RequestStore(connection, Recorder("orders", AFTER))
+        listening: Any = Listening(connection)
+        store = RequestStore(listening, Recorder("orders", AFTER))
         place_order(event, store, AFTER)
         for shelf in store.shelves():
             shelf.flush()
     data: Any = event.data
     assert rows(url, "select sales from orders") == [(sales_of(data.currency, data.lines),)]
-    assert set(rows(url, "select sales from orders")[0][0]) == {"currency", "departments"}
-    # In its own row, by the one statement that writes the row: no other table of orders has anything of it.
-    assert rows(url, "select count(*) from department_releases") == [(0,)]
+    written = [" ".join(it.split()[:3]) for it in listening.said if not it.lstrip().startswith("select")]
+    assert written == ["insert into orders", "insert into answers"], "no statement is made for the sake of counting"
 
 
 def test_a_month_is_let_out_once_and_shown_again_as_it_was(database: Database, sales: SalesStore, url: str) -> None:
