@@ -182,7 +182,7 @@ def test_what_is_no_notice_is_refused_and_opens_nothing(orders: Service, wrong: 
 
 
 def test_incidents_are_the_staff_s_and_words_about_them_stand(orders: Service) -> None:
-    number = ask(orders, "POST", "/incidents", {"kind": "exposure", "place": "metrics"}).body["number"]
+    number = ask(orders, "POST", "/incidents", {"kind": "exposure", "place": "metrics"}).json()["number"]
     for method, path in (
         ("POST", "/incidents"),
         ("GET", "/incidents"),
