@@ -187,6 +187,12 @@ def test_what_was_cancelled_is_not_counted(database: Database, sales: SalesStore
     assert shown(release_month(sales, Rules(), OCTOBER, None, AFTER).document) == {"Elvish": 20}
 
 
+def test_an_order_that_is_nobody_s_is_nobody_s_purchase(database: Database, sales: SalesStore, url: str) -> None:
+    a_month(database, {"Elvish": many(0, 10)})
+    rows(url, "update orders set customer_id = '' where customer_id in ('c-1', 'c-2')")
+    assert shown(release_month(sales, Rules(), OCTOBER, None, AFTER).document) == {"Elvish": 15}  # 16, to the nearest five
+
+
 def test_who_is_erased_before_is_not_counted_and_after_it_the_sums_stand(database: Database, sales: SalesStore, url: str) -> None:
     a_month(database, {"Elvish": many(0, 10), "Rings": many(20, 10)})
     november = Month.read("2026-11")
