@@ -42,18 +42,27 @@ def note(
     is_anew = known[1] == State.CLOSED
     connection.execute(
         """
-        update incidents set times = times + 1, report = coalesce(%s, report),
-            state = case when %s then 'open' else state end, noticed_at = case when %s then %s else noticed_at end
+        update incidents set times = times + 1, state = case when %s then 'open' else state end,
+            noticed_at = case when %s then %s else noticed_at end
         where number = %s
         """,
-        (_json(report), is_anew, is_anew, at, known[0]),
+        (is_anew, is_anew, at, known[0]),
     )
+    if report is not None:
+        attach(connection, int(known[0]), report)
     return int(known[0]), is_anew
 
 
 def attach(connection: type_of_connection, number: int, report: Any) -> bool:
-    """Give an incident that is not closed its report; whether there is one."""
-    done = connection.execute("update incidents set report = %s where number = %s and state <> 'closed'", (_json(report), number))
+    """Give an incident that is not closed its report; whether there is one. Where another one was reported, this one is not yet."""
+    done = connection.execute(
+        """
+        update incidents set report = %s,
+            state = case when state = 'reported' and report is distinct from %s then 'investigated' else state end
+        where number = %s and state <> 'closed'
+        """,
+        (_json(report), _json(report), number),
+    )
     return done.rowcount == 1
 
 

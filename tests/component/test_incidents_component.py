@@ -101,12 +101,22 @@ def test_a_leak_is_an_incident_from_its_report_to_its_end(orders: Service, env: 
     code, said = command("privacy", "incidents", "close", number, *why, "too_early", env=env)
     assert (code, "not reported" in said) == (1, True)
     assert command("privacy", "incidents", "reported", number, *why, "letter_sent", env=env)[0] == 0
+    an_order(orders, "m-leak-3", long_ago)
+    code, said = command("privacy", "incident", "data_dump", "--of", number, *words[3:], "--json", env=env)
+    again = json.loads(said)
+    assert (again["state"], again["report"]["people"]["persons"]) == ("investigated", 3), "what was reported was another report"
+    assert command("privacy", "incidents", "close", number, *why, "too_early", env=env)[0] == 1
+    assert command("privacy", "incidents", "reported", number, *why, "second_letter", env=env)[0] == 0
+    assert command("privacy", "incident", "data_dump", "--of", number, *words[3:], env=env)[0] == 0, (
+        "the same report changes nothing"
+    )
     assert command("privacy", "incidents", "close", number, *why, "answered", env=env)[0] == 0
     code, said = command("privacy", "incidents", "show", number, env=env)
-    assert [line.split(" UTC ")[1] for line in said.splitlines()[-4:]] == [
+    assert [line.split(" UTC ")[1] for line in said.splitlines()[-5:]] == [
         "open by orders: exposure",
         "investigated by officer.1: a_lost_disk",
         "reported by officer.1: letter_sent",
+        "reported by officer.1: second_letter",
         "closed by officer.1: answered",
     ]
     assert f"{number} " not in command("privacy", "incidents", "list", env=env)[1]

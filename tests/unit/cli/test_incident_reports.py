@@ -194,6 +194,13 @@ def test_a_case_goes_from_open_to_closed_and_skips_nothing() -> None:
     assert refused.value.code == "incident_closed"
 
 
+@pytest.mark.parametrize("report", [None, a_report("metrics"), a_report("data_dump", people=People(0, 0))])
+def test_of_which_nobody_is_to_be_told_is_closed_once_it_was_looked_into(report: dict[str, Any] | None) -> None:
+    case = a_case(report, State.INVESTIGATED)
+    case.move(State.CLOSED)
+    assert case.state is State.CLOSED
+
+
 @given(st.lists(st.sampled_from([State.INVESTIGATED, State.REPORTED, State.CLOSED]), max_size=8), st.sampled_from([None, *CASES]))
 def test_what_is_to_be_told_is_reported_before_it_is_closed(deeds: list[State], name: str | None) -> None:
     report = CASES[name] if name else None
