@@ -181,6 +181,9 @@ def named_among(names: Iterable[str]) -> AfterValidator:
 Names = Annotated[frozenset[str], NoDecode, BeforeValidator(_names), Field(min_length=1)]
 """A comma-separated list, at least one name."""
 
+NamesOrNone = Annotated[frozenset[str], NoDecode, BeforeValidator(_names)]
+"""A comma-separated list, which may be empty."""
+
 Sources = Annotated[
     Names,
     _kind(

@@ -77,6 +77,8 @@ class Order(Aggregate):
     state: State = State.ACCEPTED
     reasons: tuple[Reason, ...] = ()
     facts: dict[str, datetime] | None = None
+    sales: dict[str, Any] | None = None
+    """What it sold by department, until its month is counted (`sales.sales_of`)."""
 
     @classmethod
     def accept(
@@ -89,6 +91,7 @@ class Order(Aggregate):
         data_digest: str,
         placed_at: datetime,
         at: datetime,
+        sales: dict[str, Any] | None = None,
     ) -> Order:
         """A sound order that nobody had before."""
         order = cls(
@@ -99,6 +102,7 @@ class Order(Aggregate):
             data_digest=data_digest,
             placed_at=placed_at,
             facts={"accepted": at},
+            sales=sales,
         )
         order.say(OrderAccepted(shop=key.shop, order_number=key.order_number))
         return order

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from services.orders.domain import Order
 from services.orders.intake import Answered, NotTaken, answer, reasons_of
 from services.orders.parts import entrust_parts
+from services.orders.sales import sales_of
 from shared.contracts.errors import Fault, TryLater
 from shared.contracts.events import Event, OrderEvent, PartRefused, PaymentDeclined
 from shared.contracts.storefront import StorefrontEvent
@@ -106,6 +107,7 @@ def _accept(event: StorefrontEvent, key: OrderKey, at: datetime) -> Order:
         data_digest=event.data_digest,
         placed_at=data.placed_at,
         at=at,
+        sales=sales_of(data.currency, data.lines),
     )
 
 

@@ -173,7 +173,7 @@ class RequestStore(OrdersStore):
         """Clear and delete what names the person, at once, before the handler saves anything. Orders stand on, as nobody's."""
         whose = (shop, customer_id)
         self._requests.forget()
-        self.connection.execute("update orders set customer_id = '' where shop = %s and customer_id = %s", whose)
+        self.connection.execute("update orders set customer_id = '', sales = null where shop = %s and customer_id = %s", whose)
         self.connection.execute("delete from preference_changes where shop = %s and customer_id = %s", whose)
         self.connection.execute(
             "delete from export_pieces using requests where export_pieces.shop = requests.shop and export_pieces.request = requests.request"
@@ -194,7 +194,7 @@ class RequestStore(OrdersStore):
     def rows_about(self, shop: str, customer_id: str) -> dict[str, list[dict[str, Any]]]:
         """Table → its rows about the person, for the copy."""
         statements = {
-            "orders": "select order_number, placed_at, policy_version, state, reasons, facts from orders",
+            "orders": "select order_number, placed_at, policy_version, state, reasons, facts, sales from orders",
             "preference_changes": "select chosen_at, policy_version, communication, policy_choice from preference_changes",
             "requests": "select kind, request, state, received_at, closed_at from requests",
         }

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from services.orders.deadlines import STAGES
-from shared.setting_kinds import Durations, Mapping, Names, ReadableFile, Sources, Token, named_among
+from shared.setting_kinds import Durations, Mapping, Names, NamesOrNone, ReadableFile, Sources, Token, named_among
 from shared.settings import DeliverySettings
 
 _NONE: dict[str, timedelta] = {}
@@ -35,3 +35,9 @@ class OrdersSettings(DeliverySettings):
     """After how long without a receipt a holder is told again."""
     export_days: float = Field(default=7, gt=0)
     """How long a person's copy can be fetched: the storefront's contract."""
+    report_least_persons: int = Field(default=5, ge=3)
+    """How many persons must stand behind whatever `brownpaper report departments` shows."""
+    catalogue_departments: NamesOrNone = frozenset()
+    """The catalogue's departments, comma-separated; any other counts as `other`. Where none is named, whatever orders name."""
+    incident_report_hours: float = Field(default=72, gt=0)
+    """Within how long of being noticed an incident should have been reported."""

@@ -28,6 +28,7 @@ ORDERS = Table(
         "state": "text",
         "reasons": "jsonb",
         "facts": "jsonb",
+        "sales": "jsonb",
     },
     changing=("state", "reasons", "facts"),
 )
@@ -125,6 +126,7 @@ def _to_row(order: Order) -> Row:
         "state": order.state,
         "reasons": [reason.model_dump() for reason in order.reasons],
         "facts": order.facts or {},
+        "sales": order.sales,
     }
 
 
@@ -139,6 +141,7 @@ def _from_row(row: Row) -> Order:
         state=State(row["state"]),
         reasons=tuple(Reason(**reason) for reason in row["reasons"]),
         facts={fact: datetime.fromisoformat(at) for fact, at in row["facts"].items()},
+        sales=row["sales"],
     )
 
 

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from shared.cli import backups, crew, demo, keyrings, orders, parked, privacy, retaining, storefront, stuck
+from shared.cli import (
+    backups,
+    crew,
+    demo,
+    department_report,
+    incidents,
+    keyrings,
+    orders,
+    parked,
+    privacy,
+    retaining,
+    storefront,
+    stuck,
+)
 
 app = typer.Typer(
     name="brownpaper",
@@ -17,8 +30,11 @@ app.add_typer(storefront.app, name="storefront")
 app.add_typer(orders.app, name="orders")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(parked.app, name="parked")
+app.add_typer(department_report.app, name="report")
 privacy.app.command(name="rotate-master")(keyrings.rotate_master)
 privacy.app.add_typer(keyrings.audit, name="audit")
+privacy.app.command(name="incident")(incidents.incident)
+privacy.app.add_typer(incidents.app, name="incidents")
 privacy.app.command(name="retention")(retaining.retention)
 privacy.app.add_typer(retaining.hold, name="hold")
 app.command(name="backup")(backups.backup)

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Annotated
 
 import psycopg
+import requests
 import typer
 
 from deploy.local.stack import ROOT
-from shared.cli import privacy_requests
+from shared.cli import incidents, privacy_requests
 from shared.cli import settings as cli_settings
 from shared.cli.live_servers import Catalogues, database_names_of, live_broker
 from shared.cli.storefront import EnvFile
-from shared.cli.terminal import NotDone, ending_clearly, say
+from shared.cli.terminal import NotDone, complain, ending_clearly, say
 from shared.delivery import topology
 from shared.metrics import labels_by_metric
 from shared.policy import Policy, PolicyRefused, load
@@ -74,8 +75,16 @@ def compile_policy(
 
 
 @app.command()
-def diff(env: EnvFile = None) -> None:
-    """Hold the running broker and databases against the policy; each difference is named with its clauses. Exit code 1 if there is one."""
+def diff(
+    open_incidents: Annotated[
+        bool, typer.Option("--incidents/--no-incidents", help="Open an incident for each difference, where orders can be told.")
+    ] = True,
+    env: EnvFile = None,
+) -> None:
+    """Hold the running broker and databases against the policy; each difference is named with its clauses and opens an incident.
+
+    Exit code 1 if there is one.
+    """
     with ending_clearly():
         settings = cli_settings.load(env)
         settings.require("ADMIN_AMQP_URI", "ORDERS_DATABASE_URL", *_ADMIN_URLS.values())
@@ -83,9 +92,22 @@ def diff(env: EnvFile = None) -> None:
         found = differences(read_policy(), settings, folder)
         for difference in found:
             say(str(difference))
+        if found and open_incidents:
+            _open_incidents(settings, found)
         if found:
             raise NotDone(f"The running servers differ from the policy in {len(found)} place{'s' if len(found) > 1 else ''}.")
         say("The running servers are as the policy says.")
+
+
+def _open_incidents(settings: cli_settings.Settings, found: list[Difference]) -> None:
+    """Say to orders what differs; where it cannot be told, that is said, and the differences stand as they are."""
+    try:
+        numbers = incidents.notice_differences(settings, [" ".join(it.rule) for it in found])
+    except (NotDone, requests.RequestException) as error:
+        complain(f"No incident could be opened ({type(error).__name__}): orders was not told.")
+        return
+    if numbers:
+        say(f"Incidents: {', '.join(map(str, numbers))}. See `brownpaper privacy incidents list`.")
 
 
 def read_policy(*, strict: bool = False) -> Policy:

@@ -33,4 +33,8 @@ def test_a_running_stack_is_as_the_policy_says_and_a_door_left_open_is_named(sho
     assert code == 1
     assert "door shipping everybody: it should not be: CONNECT (clauses" in said
     assert "differ from the policy in 1 place." in said
+    with psycopg.connect(shop.env["ORDERS_DATABASE_URL"]) as connection:
+        opened = connection.execute("select number, place, state from incidents where kind = 'live_difference'").fetchall()
+    assert [row[1:] for row in opened] == [("door shipping everybody", "open")], "a live difference opens an incident by itself"
+    assert f"Incidents: {opened[0][0]}." in said
     assert diff(shop)[0] == 0

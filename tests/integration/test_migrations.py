@@ -23,6 +23,7 @@ OWN = {
     "shipping": {"shipments", "labels", "recipients", "shipment_lines"},
     "notifications": {"correspondences", "contacts", "preference_changes"},
 }
+OWN["orders"] |= {"department_releases", "incident_words"}
 
 
 @pytest.fixture(params=OWN)

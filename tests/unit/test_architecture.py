@@ -19,6 +19,8 @@ OWN_ROOMS = {
     "orders": {
         *("deadlines", "intake", "keyboard", "open_orders", "oversight", "oversight_store", "parts", "watch"),
         *("request_handlers", "request_store", "requests", "rights"),
+        *("department_table", "reporting", "sales", "sales_store", "suppression"),
+        *("incident_door", "incident_store", "incidents"),
     },
     "payments": {"persons", "retention"},
     "shipping": {"commands", "paper", "persons", "retention", "staff", "typesetting"},
@@ -26,11 +28,13 @@ OWN_ROOMS = {
 }
 STORES = {
     "store.py",
+    "incident_store.py",
     "open_orders.py",
     "oversight_store.py",
     "persons.py",
     "request_store.py",
     "retention.py",
+    "sales_store.py",
 }  # where SQL may stand
 FOLDERS = {"gateway", "schema", "templates", "fonts"}
 WITHOUT_A_PARTY = {"orders"}

@@ -131,6 +131,12 @@ def test_each_unfinished_state_s_deadline_can_be_set(monkeypatch: pytest.MonkeyP
     }
 
 
+def test_the_catalogue_may_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert of_orders(monkeypatch).catalogue_departments == frozenset()
+    named = of_orders(monkeypatch, CATALOGUE_DEPARTMENTS="Elvish, Pliers & Cutters")
+    assert named.catalogue_departments == {"Elvish", "Pliers & Cutters"}
+
+
 @pytest.mark.parametrize("wrong", ["canary=5m", "completed=5m", "cancelled=5m", "accepted=5m,paid=1d"])
 def test_a_deadline_for_what_is_no_unfinished_state_is_refused(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsInvalid, match=r"  STUCK_AFTER: wanted: no other names than accepted, authorised, ") as caught:
