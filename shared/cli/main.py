@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from shared.cli import backups, crew, demo, keyrings, orders, parked, privacy, retaining, storefront, stuck
+from shared.cli import backups, crew, demo, keyrings, orders, parked, policy_changes, privacy, retaining, storefront, stuck
 
 app = typer.Typer(
     name="brownpaper",
@@ -19,6 +19,7 @@ app.add_typer(privacy.app, name="privacy")
 app.add_typer(parked.app, name="parked")
 privacy.app.command(name="rotate-master")(keyrings.rotate_master)
 privacy.app.add_typer(keyrings.audit, name="audit")
+privacy.app.command(name="change")(policy_changes.change)
 privacy.app.command(name="retention")(retaining.retention)
 privacy.app.add_typer(retaining.hold, name="hold")
 app.command(name="backup")(backups.backup)
