@@ -10,7 +10,17 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.contracts.errors import BrownPaperError
 from shared.delivery.ladder import DEFAULT_RUNGS_SECONDS, Ladder
-from shared.setting_kinds import WANTED, AmqpUri, ListeningAddress, LogLevel, PartyUrl, PostgresUrl, ReadableFile, Text
+from shared.setting_kinds import (
+    WANTED,
+    AmqpUri,
+    ListeningAddress,
+    LogLevel,
+    PartyUrl,
+    PostgresUrl,
+    ReadableFile,
+    ReadableFolder,
+    Text,
+)
 
 
 class SettingsInvalid(BrownPaperError):
@@ -85,7 +95,14 @@ class DeliverySettings(Settings):
 _OF_VAULT = ("keyring_vault_url", "keyring_vault_key", "keyring_vault_token_file")
 
 
-class KeyringSettings(Settings):
+class PolicySettings(Settings):
+    """Which versions of the policy are known beside the release's own."""
+
+    policy_folder: ReadableFolder | None = None
+    """A folder of policy versions that are coming or were left: `<version>.yaml` each."""
+
+
+class KeyringSettings(PolicySettings):
     """Where a service that opens parts keeps its keys."""
 
     keyring_database_url: PostgresUrl

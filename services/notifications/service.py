@@ -77,10 +77,8 @@ class NotificationsService(RightsHolder):
         endings = handlers.correct_contact(event, work.kept.envelopes, work.store)
         self.note_correction(event, work.kept, endings, work)
 
-    @hears(PreferencesNoted)
-    def preferences_noted(self, event: PreferencesNoted, work: Unit) -> None:
+    def keep_preferences(self, event: PreferencesNoted, work: Work[Any]) -> None:
         work.store.note_preferences(event)
-        work.tell(self.receipt(event.model_dump(include={"shop", "kind", "request"}), "noted", work.at))
 
     @hears(PaymentAuthorised)
     def payment_authorised(self, event: PaymentAuthorised, work: Unit) -> None:

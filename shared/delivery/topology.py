@@ -64,7 +64,7 @@ HEARERS: dict[str, dict[str, tuple[str, ...]]] = {
         "person_deactivated": ("payments", "shipping", "notifications"),
         "erasure_ordered": ("payments", "shipping", "notifications"),
         "data_copy_ordered": ("payments", "shipping", "notifications"),
-        "preferences_noted": ("notifications",),
+        "preferences_noted": ("payments", "shipping", "notifications"),
         "legal_hold_placed": ("payments", "shipping", "notifications"),
         "legal_hold_lifted": ("payments", "shipping", "notifications"),
     },

@@ -77,6 +77,7 @@ def test_the_difference_of_two_files_is_told_with_what_follows(tmp_path: Path) -
     newer.write_text(text, "utf-8")
     code, said = run("change", str(POLICY_FILE), str(newer))
     assert (code, said.splitlines()[-1]) == (0, "The two say the same.")
+    newer = tmp_path / "wider.yaml"
     newer.write_text(wider, "utf-8")
     code, said = run("change", str(POLICY_FILE), str(newer))
     assert code == 0
@@ -85,5 +86,6 @@ def test_the_difference_of_two_files_is_told_with_what_follows(tmp_path: Path) -
     told = json.loads(run("change", str(newer), str(POLICY_FILE), "--json")[1])
     assert {it["effect"] for it in told["changes"]} == {"narrowing", "neutral"}
     assert run("change", str(tmp_path / "nowhere.yaml"), str(newer))[0] == 2
+    newer = tmp_path / "none.yaml"
     newer.write_text("version: 3", "utf-8")
     assert run("change", str(POLICY_FILE), str(newer))[0] == 1

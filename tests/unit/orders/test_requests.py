@@ -55,7 +55,7 @@ def test_the_holders_are_those_of_the_policy_whoever_listens() -> None:
     assert set(answering(POLICY, Kind.ERASURE)) == EVERYBODY
     assert set(answering(POLICY, Kind.COPY)) == EVERYBODY
     assert set(answering(POLICY, Kind.DEACTIVATION)) == EVERYBODY
-    assert set(answering(POLICY, Kind.PREFERENCES)) == {"orders", "notifications"}
+    assert set(answering(POLICY, Kind.PREFERENCES)) == EVERYBODY
     assert answering(POLICY, Kind.CORRECTION, ["recipient", "contact"]) == {
         "shipping": ["recipient"],
         "notifications": ["contact"],
