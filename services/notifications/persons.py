@@ -75,6 +75,29 @@ class NotificationsPersons:
         return {"correspondences": _dicts(mails), "preference_changes": _dicts(chosen)}
 
 
+def contacts(connection: type_of_connection, keys: Sequence[OrderKey]) -> list[tuple[Any, ...]]:
+    """(shop, order_number, customer_id, contact, order, communication, is_ended) of these orders, where there is a contact.
+
+    Of two words of one moment the one that wants less counts, as in `shared.custody.permits.communication`.
+    """
+    rows = connection.execute(
+        """
+        select shop, order_number, contacts.customer_id, contact, "order", (
+            select communication from preference_changes
+            where (preference_changes.shop, preference_changes.customer_id) = (contacts.shop, contacts.customer_id)
+                and communication is not null
+            order by chosen_at desc, array_position(array['none', 'service_only', 'all'], communication) limit 1
+        ), ended_at is not null
+        from unnest(%b::text[], %b::text[]) as these (shop, order_number)
+            join contacts using (shop, order_number) left join correspondences using (shop, order_number)
+        where contact is not null
+        """,
+        [list(column) for column in zip(*keys, strict=True)],
+        binary=True,
+    )
+    return list(rows)
+
+
 def replace_contact(connection: type_of_connection, key: OrderKey, contact: dict[str, Any]) -> bool:
     """Put another envelope in the place of an order's contact; False where nothing of the order is written down yet."""
     done = connection.execute(

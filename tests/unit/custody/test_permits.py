@@ -21,6 +21,7 @@ MAY_OPEN = {
     ("notifications", "contact", "order_news"),
     ("notifications", "contact", "order_difficulty"),
     ("notifications", "contact", "service_news"),
+    ("notifications", "contact", "newsletter"),
     ("notifications", "contact", "policy_news"),
     ("notifications", "friend", "recommendation"),
     ("notifications", "request", "reply"),
