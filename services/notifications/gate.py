@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 State = Literal["active", "deactivated", "erased"]
 Communication = Literal["all", "service_only", "none"]
@@ -31,6 +31,9 @@ class MailClass(Protocol):
     def stopped_by(self) -> Collection[str]: ...
     @property
     def to_deactivated(self) -> str: ...
+
+
+M = TypeVar("M", bound=MailClass)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +64,9 @@ def refusal(mails: MailClass, reader: Reader) -> str | None:
     return None
 
 
-def classes_by_kind(mails: Mapping[str, MailClass]) -> dict[str, MailClass]:
+def classes_by_kind(mails: Mapping[str, M]) -> dict[str, M]:
     """Kind of letter → its class. Raises ValueError for a kind of two classes."""
-    found: dict[str, MailClass] = {}
+    found: dict[str, M] = {}
     for its in mails.values():
         for kind in its.kinds:
             if kind in found:

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from services.notifications import gate, handlers
+from services.notifications.circulation import CLASSES, Circulation
 from services.notifications.composing import compose, reader_of_order_mail
 from services.notifications.domain import SEND_MAIL, Handed, NotTaken, Withheld
-from services.notifications.gateway import Mailbox, MailRefused
-from services.notifications.letters import RenderedMail, Shop, render
+from services.notifications.gateway import Mailbox
+from services.notifications.letters import Shop, render
 from services.notifications.persons import NotificationsPersons
 from services.notifications.retention import CLEARINGS, NotificationsRetention
 from services.notifications.settings import NotificationsSettings
@@ -31,11 +32,8 @@ from shared.delivery.engine import Settlement
 from shared.delivery.entrypoints import hears, performs, prepares, settles
 from shared.delivery.work import IntentRow, Work
 from shared.dependencies import Made
-from shared.policy import load
-from shared.rights import RightsHolder
 
 ORDER_NEWS = "order_news"  # the purpose, in the policy's word
-CLASSES = gate.classes_by_kind(load().mails)
 Unit = Work[NotificationsStore]
 
 
@@ -57,7 +55,7 @@ def _reads(settings: NotificationsSettings) -> NotificationsReads:
     return NotificationsReads(Database(settings.database_url, name="notifications.reads"))
 
 
-class NotificationsService(RightsHolder):
+class NotificationsService(Circulation):
     """Tells customers what they should know of their orders, each thing once."""
 
     name = "notifications"
@@ -113,14 +111,7 @@ class NotificationsService(RightsHolder):
         if withheld is not None:
             return Withheld(kind, withheld)
         details = {**intent.details, "order": kept.order}
-        return self._send(kind, render(compose(intent.about, details, contact, self.shop), self.shop, datetime.now(UTC)))
-
-    def _send(self, kind: str, mail: RenderedMail) -> Handed | NotTaken:
-        try:
-            self.mailbox.send(mail.sender, mail.recipient, mail.message, smtputf8=mail.smtputf8)
-        except MailRefused as error:
-            return NotTaken(kind, error.code)
-        return Handed(kind)
+        return self.hand_over(kind, render(compose(intent.about, details, contact, self.shop), self.shop, datetime.now(UTC)))
 
     @settles(SEND_MAIL)
     def mail_answered(self, settlement: Settlement, work: Unit) -> None:

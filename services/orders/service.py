@@ -9,6 +9,7 @@ from services.orders.intake import NOTED, Answered, NotTaken
 from services.orders.keyboard import KeyBoard
 from services.orders.oversight import Oversight
 from services.orders.parts import seal_clear_parts, sealed_body
+from services.orders.publishing import Publishing
 from services.orders.request_handlers import KINDS, refuse_the_gone
 from services.orders.request_store import RequestStore
 from services.orders.rights import RightsDoor, ending_of
@@ -52,7 +53,7 @@ def _reads(settings: OrdersSettings) -> OrdersReads:
     return OrdersReads(Database(settings.database_url, name="orders.reads"))
 
 
-class OrdersService(RightsDoor, Oversight):
+class OrdersService(RightsDoor, Oversight, Publishing):
     """Takes orders in and knows where each stands."""
 
     name = "orders"

@@ -65,6 +65,8 @@ HEARERS: dict[str, dict[str, tuple[str, ...]]] = {
         "erasure_ordered": ("payments", "shipping", "notifications"),
         "data_copy_ordered": ("payments", "shipping", "notifications"),
         "preferences_noted": ("payments", "shipping", "notifications"),
+        "policy_published": ("notifications",),
+        "letter_announced": ("notifications",),
         "legal_hold_placed": ("payments", "shipping", "notifications"),
         "legal_hold_lifted": ("payments", "shipping", "notifications"),
     },
