@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from shared.cli import backups, crew, demo, keyrings, orders, parked, policy_changes, privacy, retaining, storefront, stuck
+from shared.cli import (
+    backups,
+    crew,
+    demo,
+    keyrings,
+    orders,
+    parked,
+    policy_changes,
+    privacy,
+    publishing,
+    retaining,
+    storefront,
+    stuck,
+)
 
 app = typer.Typer(
     name="brownpaper",
@@ -20,10 +33,13 @@ app.add_typer(parked.app, name="parked")
 privacy.app.command(name="rotate-master")(keyrings.rotate_master)
 privacy.app.add_typer(keyrings.audit, name="audit")
 privacy.app.command(name="change")(policy_changes.change)
+privacy.app.command(name="publish")(publishing.publish)
+privacy.app.command(name="campaigns")(publishing.campaigns)
 privacy.app.command(name="retention")(retaining.retention)
 privacy.app.add_typer(retaining.hold, name="hold")
 app.command(name="backup")(backups.backup)
 app.command(name="restore")(backups.restore)
+app.command(name="announce")(publishing.announce)
 app.command(name="stuck")(stuck.stuck)
 app.command(name="crew")(crew.crew)
 app.command(name="demo")(demo.demo)
