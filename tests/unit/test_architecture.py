@@ -19,16 +19,22 @@ OWN_ROOMS = {
     "orders": {
         *("deadlines", "intake", "keyboard", "open_orders", "oversight", "oversight_store", "parts", "watch"),
         *("request_handlers", "request_store", "requests", "rights"),
+        *("publications", "publication_store", "publishing"),
     },
     "payments": {"persons", "retention"},
     "shipping": {"commands", "paper", "persons", "retention", "staff", "typesetting"},
-    "notifications": {"composing", "letters", "mail_format", "persons", "retention"},
+    "notifications": {
+        *("composing", "letters", "mail_format", "persons", "retention"),
+        *("campaign_store", "campaigns", "circulars", "circulation", "gate"),
+    },
 }
 STORES = {
     "store.py",
+    "campaign_store.py",
     "open_orders.py",
     "oversight_store.py",
     "persons.py",
+    "publication_store.py",
     "request_store.py",
     "retention.py",
 }  # where SQL may stand
