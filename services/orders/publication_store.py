@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -10,6 +10,8 @@ import orjson
 from services.orders.publications import ANNOUNCEMENT, COUNTED_DAYS, LetterToMany, Publication
 from shared.database import Database, type_of_connection
 
+LOOK_AGAIN_AFTER = timedelta(seconds=1)
+FRESH_FOR = timedelta(seconds=10)  # another process may have published
 _LOCK = 0x7075626C  # "publ": one at a time, so that each is held against the one before
 _COLUMNS = "policy_version, previous_version, document, widened, noticed, is_mailed, said_by, published_at"
 
@@ -64,11 +66,38 @@ class PublicationReads:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def versions(self) -> frozenset[str]:
+        """The name of every published version."""
+        with self._database.single() as connection:
+            return frozenset(name for (name,) in connection.execute("select policy_version from policies"))
+
     def publications(self) -> list[Publication]:
         """Every published version, the newest first."""
         with self._database.single() as connection:
             rows = connection.execute(f"select {_COLUMNS} from policies order by policy_version desc".encode())
             return [_of(row) for row in rows]
+
+
+class KnownVersions:
+    """The versions that a storefront may name: those of the settings, and every published one, read at most every ten seconds."""
+
+    def __init__(self, told: frozenset[str], reads: PublicationReads) -> None:
+        self._told, self._reads = told, reads
+        self._known = told
+        self._read_at: datetime | None = None
+
+    def at(self, at: datetime) -> frozenset[str]:
+        """Raises TryLater where the database does not answer."""
+        if self._read_at is None or at - self._read_at > FRESH_FOR:
+            self._known, self._read_at = self._told | self._reads.versions(), at
+        return self._known
+
+    def look_again(self, at: datetime) -> bool:
+        """Whether it is worth another look for a version that is not known: not if the last one was within this second."""
+        if self._read_at is None or at - self._read_at < LOOK_AGAIN_AFTER:
+            return False
+        self._read_at = None
+        return True
 
 
 def _of(row: tuple[Any, ...]) -> Publication:

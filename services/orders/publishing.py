@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.orders import publication_store, publications
-from services.orders.publication_store import PublicationReads
+from services.orders.publication_store import KnownVersions, PublicationReads
 from services.orders.publications import LetterToMany, Publication
 from services.orders.settings import OrdersSettings
 from shared.contracts.errors import Fault
@@ -51,6 +51,10 @@ def _reads(settings: OrdersSettings) -> PublicationReads:
     return PublicationReads(Database(settings.database_url, name="orders.publications", most_connections=1))
 
 
+def _versions(settings: OrdersSettings) -> KnownVersions:
+    return KnownVersions(settings.policy_versions, _reads(settings))
+
+
 def _most(settings: OrdersSettings) -> int:
     return settings.announcements_per_30_days
 
@@ -63,6 +67,7 @@ class Publishing(Door):
     """See the module."""
 
     publication_reads = Made(_reads)
+    known_versions = Made(_versions)
     most_announcements = Made(_most)
     notices_shown_for = Made(_shown_for)
 

@@ -76,7 +76,7 @@ class OrdersService(RightsDoor, Oversight, Publishing):
         is_https = raw.queue == INTAKE_OVER_HTTPS
         rules = IntakeRules(
             self.settings.storefront_sources,
-            self.settings.policy_versions,
+            self.known_versions.at(datetime.now(UTC)),
             frozenset(self.settings.shipping_services),
             self.settings.accept_clear_parts_over_amqp,
             self.keys.expiries_as_of(at) if is_again else self.keys.expiries(at),
@@ -87,6 +87,8 @@ class OrdersService(RightsDoor, Oversight, Publishing):
             event = read_event(raw.body, routing_key=routing_key, content_type=raw.content_type, rules=rules, at=at)
         except (EventRefused, OrderRejected) as error:
             if any(fault.code == "key_unknown" for fault in error.faults) and self.keys.look_again(at):
+                return self.read_intake(raw)
+            if any(fault.code == "policy_version_unknown" for fault in error.faults) and self.known_versions.look_again(at):
                 return self.read_intake(raw)
             kind = "order_rejected" if isinstance(error, OrderRejected) else "event_refused"
             refusal = NotTaken(kind, error.faults, error.source, error.id, error.type, error.order_number)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from shared.policy import POLICY_FILE, load
-from tests.component.events import Canary, order_placed
+from tests.component.events import Canary, envelope, order_placed
 from tests.integration.facts import ask, rows, wait_for
 from tests.integration.scene import ROOT, SHOP, Sandbox, Scene, Service, new_number, seal
 from tests.integration.wire import Ear, event
@@ -255,6 +255,18 @@ def test_a_widening_is_told_once_to_whoever_may_be_told_and_waits_for_a_yes(
     shop.notifications.settled()
     texts = shop.scene.texts() + shop.notifications.log() + shop.orders.log()
     assert [word for person in people.values() for word in person.canary.in_text(texts)] == []
+
+
+def test_the_storefront_may_answer_for_a_published_version_and_no_other(shop: Shop, people: dict[str, Person]) -> None:
+    """Through orders' own door: the choice reaches the keyring of whoever may open something."""
+    person = people["service_only"]
+    for version, status in ((NEXT, 202), ("2997-01-01", 422)):
+        data = {"customer_id": person.customer_id, "policy_choice": "allow", "policy_version": version}
+        reply = shop.orders.ask(
+            "POST", "/events", envelope("preferences_changed", data), token=shop.orders.environment["STOREFRONT_TOKEN"]
+        )
+        assert reply.status == status, reply.body
+    wait_for(lambda: opening(shop, person, "improve") == "opened", "the answer to count")
 
 
 def test_what_was_not_published_soundly_is_refused_and_shown_to_nobody(
