@@ -101,8 +101,8 @@ TEXTS = {kind: _ENVIRONMENT.get_template(f"en/{kind}.txt.j2") for kind in CIRCUL
 
 def write(kind: str, letter: UUID, told: dict[str, Any], contact: Any) -> Circular:
     """The letter of this kind to this contact. Raises KeyError for an unknown kind."""
-    named = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
-    to = {"to_name": contact.name, "to_email": contact.email, "language": contact.language}
+    named: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
+    to: dict[str, Any] = {"to_name": contact.name, "to_email": contact.email, "language": contact.language}
     return CIRCULARS[kind](letter=letter, **to, **named)
 
 

@@ -14,7 +14,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
-State = Literal["active", "deactivated", "erased"]
 Communication = Literal["all", "service_only", "none"]
 
 
@@ -38,12 +37,12 @@ M = TypeVar("M", bound=MailClass)
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Whoever would read the mail: `communication` is the last word of it, None where nothing was said.
+    """Whoever would read the mail: `state` is active, deactivated or erased; `communication` is the last word of it, None where nothing was said.
 
     `has_open_order`: the mail is about an order of theirs that has not ended.
     """
 
-    state: State = "active"
+    state: str = "active"
     communication: Communication | None = None
     has_open_order: bool = False
 

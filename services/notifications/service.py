@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from services.notifications import gate, handlers
 from services.notifications.circulation import CLASSES, Circulation
@@ -105,7 +105,7 @@ class NotificationsService(Circulation):
     @performs(SEND_MAIL)
     def send_mail(self, intent: IntentRow) -> Handed | NotTaken | Withheld:
         kind = intent.details["kind"]
-        opened, kept = intent.brought or (None, None)
+        opened, kept = cast("tuple[Any, Any]", intent.brought or (None, None))
         contact = self.parts.read(opened, "contact_missing")
         withheld = gate.refusal(CLASSES[kind], reader_of_order_mail(kind, opened, kept))
         if withheld is not None:

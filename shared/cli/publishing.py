@@ -143,7 +143,8 @@ def _row(letters: Any, orders: Any, name: str, collected_before: str | None, *ti
     if collected_before is not None:
         persons = orders.execute(_PERSONS, (collected_before,)).fetchone()[0]
         unknown = max(0, persons - sum(counts.values()))
-    return CampaignRow(name, collected_before, *times, counts, unknown)
+    begun_at, until, done_at = times
+    return CampaignRow(name, collected_before, begun_at, until, done_at, counts, unknown)
 
 
 # ── the door ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -188,12 +188,10 @@ def _permissions(policy: Policy) -> Iterator[Key]:
     for call in policy.disclosures.values():
         told = [field for fields in call.personal.values() for field in fields]
         for field in (*told, *fields_in_path(call)):
-            part, inner = split(field)
-            yield ("disclose", call.by, call.to, call.purpose, part, inner)
+            yield ("disclose", call.by, call.to, call.purpose, *split(field))
         for place, fields in call.personal.items():
             for field in fields:
-                part, inner = split(field)
-                yield ("disclose", call.by, call.to, call.purpose, part, inner, f"in {place}")
+                yield ("disclose", call.by, call.to, call.purpose, *split(field), f"in {place}")
     yield from _permissions_of_staff(policy)
     yield from _permissions_of_mails(policy)
     yield from (("found-at", place) for place in policy.canaries.pseudonymous_places)

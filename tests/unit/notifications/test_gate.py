@@ -14,7 +14,7 @@ from shared.policy import load
 from shared.policy.document import MailClass
 
 MAILS = {name: mails for name, mails in load().mails.items() if mails.part == "contact"}
-STATES: tuple[gate.State, ...] = ("active", "deactivated", "erased")
+STATES = ("active", "deactivated", "erased")
 WORDS: tuple[gate.Communication | None, ...] = (None, "all", "service_only", "none")
 CELLS = [(name, Reader(*it)) for name, it in product(MAILS, product(STATES, WORDS, (True, False)))]
 
