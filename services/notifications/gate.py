@@ -37,7 +37,7 @@ M = TypeVar("M", bound=MailClass)
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Whoever would read the mail: `state` is active, deactivated or erased; `communication` is the last word of it, None where nothing was said.
+    """Whoever would read the mail: `state` is active, deactivated or erased; `communication` the last word of it, None for none.
 
     `has_open_order`: the mail is about an order of theirs that has not ended.
     """
