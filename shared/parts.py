@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, ClassVar
 
 from nameko.extensions import DependencyProvider
@@ -26,7 +27,7 @@ from shared.database import Database
 from shared.delivery.work import Delivery, Work
 from shared.keeping import Keeper, Keeping
 from shared.keyring import Keyring
-from shared.policy import load
+from shared.policy import load, load_versions
 from shared.sealing import IntakeKey
 
 _log = logging.getLogger("brownpaper.parts")
@@ -126,10 +127,12 @@ class Parts(DependencyProvider):
         settings = self.container.config["settings"]
         service = self.container.service_name
         database = Database(settings.keyring_database_url, name=f"{service}.keyring", most_connections=4)
-        master, policy, now = open_master(settings), load(), datetime.now(UTC)
+        master, now = open_master(settings), datetime.now(UTC)
         keyring = Keyring(service, database, master, grace=timedelta(days=settings.intake_key_grace_days))
         keyring.adopt_old(now)
-        vault = Vault(service, database, master, PolicyPermits({policy.version: tuple(policy.holds.values())}))
+        versions = load_versions(Path(settings.policy_folder) if settings.policy_folder else None)
+        permits = PolicyPermits({version: tuple(it.holds.values()) for version, it in versions.items()})
+        vault = Vault(service, database, master, permits)
         horizon = Horizon(timedelta(days=settings.master_rotation_days), timedelta(days=settings.keyring_backup_days))
         persons = PersonKeys(database, vault, horizon)
         door = self.container.service_cls

@@ -24,6 +24,7 @@ from shared.contracts.person_events import (
     PartCorrection,
     PersonDeactivated,
     PersonEvent,
+    PreferencesNoted,
     ReceiptKeyPublished,
     RequestReceipted,
     SignedReceipt,
@@ -31,6 +32,7 @@ from shared.contracts.person_events import (
 from shared.contracts.storefront import part_to_json, read_part
 from shared.contracts.values import OrderKey
 from shared.custody.envelopes import Envelope, PartName
+from shared.custody.permits import Choice
 from shared.custody.persons import KeysDestroyed, PersonRows
 from shared.custody.vault import Opened, Opening, PartToKeep
 from shared.database import Database
@@ -43,7 +45,7 @@ from shared.policy import load
 from shared.sealing import IntakeKey, seal_to_base64
 
 RIGHTS = "rights"  # the purpose, in the policy's word
-DEACTIVATE, ERASE, COPY = "deactivate_person", "erase_person", "copy_person"
+DEACTIVATE, ERASE, COPY, NOTE = "deactivate_person", "erase_person", "copy_person", "note_choice"
 _POLICY_VERSION = load().version
 
 
@@ -88,6 +90,27 @@ class RightsHolder(PartHolder):
     @settles(DEACTIVATE)
     def person_rests(self, settlement: Settlement, work: Work[Any]) -> None:
         work.tell(self.receipt(settlement.intent.details, "deactivated", work.at))
+
+    # ── choices ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @hears(PreferencesNoted)
+    def preferences_noted(self, event: PreferencesNoted, work: Work[Any]) -> None:
+        self.keep_preferences(event, work)
+        _intend(NOTE, event, work)
+
+    def keep_preferences(self, event: PreferencesNoted, work: Work[Any]) -> None:
+        """What the service needs of it in its own tables: nothing, as a rule."""
+
+    @performs(NOTE)
+    def note_choice(self, intent: IntentRow) -> None:
+        """Into the keyring, where it is decided who may open what."""
+        event = PreferencesNoted.model_validate(intent.details)
+        choice = Choice(event.chosen_at, event.policy_version, event.communication, event.policy_choice)
+        self.parts.persons.note_choice(event.shop, event.customer_id, event.request, choice)
+
+    @settles(NOTE)
+    def choice_noted(self, settlement: Settlement, work: Work[Any]) -> None:
+        work.tell(self.receipt(settlement.intent.details, "noted", work.at))
 
     # ── erasure ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -148,6 +171,7 @@ class RightsHolder(PartHolder):
             "policy_version": _POLICY_VERSION,
             "parts": [_shown(it.order_number, self.part, result) for it, result in zip(kept, opened, strict=True)],
             "rows": told,
+            "chosen": self.parts.persons.chosen(shop, customer_id),
             "opened": self.parts.persons.opened(shop, customer_id),
         }
         return seal_to_base64(orjson.dumps(piece, option=orjson.OPT_UTC_Z), intent.details["reply_key"])

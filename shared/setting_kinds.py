@@ -115,6 +115,7 @@ Secret = Annotated[SecretStr, _kind("must not be empty", lambda t: t.strip())]
 Token = Annotated[str, _kind("wanted: at least 16 characters without blanks", lambda t: re.fullmatch(r"[!-~]{16,}", t))]
 Country = Annotated[str, _kind("wanted: a country code of ISO 3166-1 alpha-2", lambda t: t in COUNTRIES)]
 ReadableFile = Annotated[str, _kind("wanted: a file that can be read", lambda t: Path(t).is_file())]
+ReadableFolder = Annotated[str, _kind("wanted: a folder that can be read", lambda t: Path(t).is_dir())]
 
 AuthoritiesFile = Annotated[
     str | None,

@@ -19,6 +19,7 @@ from shared.setting_kinds import (
     PartyUrl,
     PostgresUrl,
     ReadableFile,
+    ReadableFolder,
     Text,
 )
 
@@ -95,7 +96,14 @@ class DeliverySettings(Settings):
 _OF_VAULT = ("keyring_vault_url", "keyring_vault_key", "keyring_vault_token_file")
 
 
-class KeyringSettings(Settings):
+class PolicySettings(Settings):
+    """Which versions of the policy are known beside the release's own."""
+
+    policy_folder: ReadableFolder | None = None
+    """A folder of policy versions that are coming or were left: `<version>.yaml` each."""
+
+
+class KeyringSettings(PolicySettings):
     """Where a service that opens parts keeps its keys."""
 
     keyring_database_url: PostgresUrl

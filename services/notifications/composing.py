@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from services.notifications.domain import DELIVERY, ORDER_CONFIRMATION, SHIPMENT
+from services.notifications.gate import Communication, Reader
 from services.notifications.letters import DeliveryMail, Letter, LetterLine, OrderConfirmation, ShipmentMail, Shop, message_id
 from shared.contracts.values import Money, OrderKey
 
@@ -19,6 +20,27 @@ class Contact(Protocol):
     def email(self) -> str: ...
     @property
     def language(self) -> str: ...
+
+
+class Known(Protocol):
+    """What the gate needs of the order's row."""
+
+    @property
+    def communication(self) -> Communication | None: ...
+    @property
+    def is_ended(self) -> bool: ...
+
+
+class State(Protocol):
+    """What the gate needs of the opened contact."""
+
+    @property
+    def person_state(self) -> Any: ...
+
+
+def reader_of_order_mail(kind: str, opened: State, known: Known) -> Reader:
+    """Who would read a mail about an order. The word of its arrival is the order's last: it still belongs to it."""
+    return Reader(opened.person_state, known.communication, has_open_order=kind == DELIVERY or not known.is_ended)
 
 
 def compose(about: OrderKey, details: dict[str, Any], contact: Contact, shop: Shop) -> Letter:

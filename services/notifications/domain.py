@@ -4,7 +4,7 @@ Each kind is owed when its fact is heard and the contact is known, whichever com
 
     order_confirmation ← payment authorised      shipment ← dispatched      delivery ← delivered
 
-A mail's state: owed → sending → sent, or refused by the customer's mail server.
+A mail's state: owed → sending → sent, refused by the customer's mail server, or withheld by the gate (`gate.py`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ORDER_CONFIRMATION = "order_confirmation"
 SHIPMENT = "shipment"
 DELIVERY = "delivery"
 
-OWED, SENDING, SENT, REFUSED = "owed", "sending", "sent", "refused"
+OWED, SENDING, SENT, REFUSED, WITHHELD = "owed", "sending", "sent", "refused", "withheld"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,14 @@ class Handed:
 @dataclass(frozen=True, slots=True)
 class NotTaken:
     """The customer's mail server will never take it; `code` says why, without an address."""
+
+    kind: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """It may not be sent to this person now; `code` says why."""
 
     kind: str
     code: str
@@ -105,8 +113,8 @@ class Correspondence(Aggregate):
         self._end(at)
         self.is_cancelled = True
 
-    def note(self, outcome: Handed | NotTaken) -> None:
-        """What the customer's mail server said."""
+    def note(self, outcome: Handed | NotTaken | Withheld) -> None:
+        """What the customer's mail server said, or the gate before it was asked."""
         if self._mails.get(outcome.kind) != SENDING:
             return
         match outcome:
@@ -115,6 +123,8 @@ class Correspondence(Aggregate):
                 self.say(MailSent(shop=self.key.shop, order_number=self.key.order_number, kind=outcome.kind))
             case NotTaken():
                 self._mark(outcome.kind, REFUSED)
+            case Withheld():
+                self._mark(outcome.kind, WITHHELD)
 
     @property
     def _mails(self) -> dict[str, str]:

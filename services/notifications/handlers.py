@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from services.notifications.domain import Correspondence, Handed, NotTaken
+from services.notifications.domain import Correspondence, Handed, NotTaken, Withheld
 from shared.contracts.errors import TryLater
 from shared.contracts.events import ContactEntrusted, OrderCancelled, PaymentAuthorised, ShipmentDelivered, ShipmentDispatched
 from shared.contracts.person_events import ContactCorrected
@@ -77,7 +77,7 @@ def fall_silent(event: OrderCancelled, store: Correspondences, at: datetime) -> 
     store.save(correspondence)
 
 
-def note_mail(key: OrderKey, outcome: Handed | NotTaken, store: Correspondences) -> None:
+def note_mail(key: OrderKey, outcome: Handed | NotTaken | Withheld, store: Correspondences) -> None:
     """What the customer's mail server said to a mail."""
     correspondence = store.correspondence(key)
     correspondence.note(outcome)

@@ -116,6 +116,12 @@ def assemble(headers: Iterable[str], text: str, html: str, language: str) -> byt
     )
 
 
+def assemble_plain(headers: Iterable[str], text: str, language: str) -> bytes:
+    """A whole message in plain text alone: the headers given, then the text."""
+    top = "\r\n".join([*headers, "MIME-Version: 1.0", f"Content-Language: {language}", "Content-Type: text/plain"])
+    return top.encode() + _body(text) + b"\r\n"
+
+
 def _body(content: str) -> bytes:
     data = content.replace("\n", "\r\n").encode()
     if len(data.translate(None, _ASCII_BYTES)) * 6 > len(data):

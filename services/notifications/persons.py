@@ -37,6 +37,7 @@ class NotificationsPersons:
             "preference_changes": _number(
                 connection, f"select count(*) from preference_changes where {_PERSON}", shop, customer_id
             ),
+            "campaign_letters": _number(connection, f"select count(*) from campaign_letters where {_PERSON}", shop, customer_id),
             "held": person_traces.count_messages(connection, shop, customer_id),
             "intents": person_traces.count_calls(connection, shop, theirs),
         }
@@ -48,7 +49,13 @@ class NotificationsPersons:
         # Nothing more is owed to nobody.
         connection.execute(f"update correspondences set tracking = null, is_cancelled = true where {_THEIRS}".encode(), theirs)
         connection.execute(f"delete from contacts where {_THEIRS}".encode(), theirs)
-        connection.execute(f"delete from preference_changes where {_PERSON}".encode(), (shop, customer_id))
+        for table in ("preference_changes", "campaign_letters"):
+            connection.execute(f"delete from {table} where {_PERSON}".encode(), (shop, customer_id))
+        # A campaign that stands at this person begins its pass anew: everybody before has their letter.
+        connection.execute(
+            "update campaigns set cursor_shop = '', cursor_customer = '' where cursor_shop = %s and cursor_customer = %s",
+            (shop, customer_id),
+        )
 
     def envelopes(self, connection: type_of_connection, shop: str, customer_id: str) -> list[KeptEnvelope]:
         rows = connection.execute(
@@ -72,7 +79,34 @@ class NotificationsPersons:
             """,
             (shop, customer_id),
         )
-        return {"correspondences": _dicts(mails), "preference_changes": _dicts(chosen)}
+        letters = connection.execute(
+            f"select campaign, state, reason, changed_at from campaign_letters where {_PERSON} order by changed_at".encode(),
+            (shop, customer_id),
+        )
+        return {"correspondences": _dicts(mails), "preference_changes": _dicts(chosen), "campaign_letters": _dicts(letters)}
+
+
+def contacts(connection: type_of_connection, keys: Sequence[OrderKey]) -> list[tuple[Any, ...]]:
+    """(shop, order_number, customer_id, contact, order, communication, is_ended) of these orders, where there is a contact.
+
+    Of two words of one moment the one that wants less counts, as in `shared.custody.permits.communication`.
+    """
+    rows = connection.execute(
+        """
+        select shop, order_number, contacts.customer_id, contact, "order", (
+            select communication from preference_changes
+            where (preference_changes.shop, preference_changes.customer_id) = (contacts.shop, contacts.customer_id)
+                and communication is not null
+            order by chosen_at desc, array_position(array['none', 'service_only', 'all'], communication) limit 1
+        ), ended_at is not null
+        from unnest(%b::text[], %b::text[]) as these (shop, order_number)
+            join contacts using (shop, order_number) left join correspondences using (shop, order_number)
+        where contact is not null
+        """,
+        [list(column) for column in zip(*keys, strict=True)],
+        binary=True,
+    )
+    return list(rows)
 
 
 def replace_contact(connection: type_of_connection, key: OrderKey, contact: dict[str, Any]) -> bool:

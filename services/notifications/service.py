@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
-from services.notifications import handlers
-from services.notifications.composing import compose
-from services.notifications.domain import SEND_MAIL, Handed, NotTaken
-from services.notifications.gateway import Mailbox, MailRefused
+from services.notifications import gate, handlers
+from services.notifications.circulation import CLASSES, Circulation
+from services.notifications.composing import compose, reader_of_order_mail
+from services.notifications.domain import SEND_MAIL, Handed, NotTaken, Withheld
+from services.notifications.gateway import Mailbox
 from services.notifications.letters import Shop, render
 from services.notifications.persons import NotificationsPersons
 from services.notifications.retention import CLEARINGS, NotificationsRetention
 from services.notifications.settings import NotificationsSettings
-from services.notifications.store import NotificationsReads, NotificationsStore
+from services.notifications.store import KeptContact, NotificationsReads, NotificationsStore
 from shared.contracts.errors import BrownPaperError
 from shared.contracts.events import (
     ContactEntrusted,
@@ -31,7 +32,6 @@ from shared.delivery.engine import Settlement
 from shared.delivery.entrypoints import hears, performs, prepares, settles
 from shared.delivery.work import IntentRow, Work
 from shared.dependencies import Made
-from shared.rights import RightsHolder
 
 ORDER_NEWS = "order_news"  # the purpose, in the policy's word
 Unit = Work[NotificationsStore]
@@ -55,7 +55,7 @@ def _reads(settings: NotificationsSettings) -> NotificationsReads:
     return NotificationsReads(Database(settings.database_url, name="notifications.reads"))
 
 
-class NotificationsService(RightsHolder):
+class NotificationsService(Circulation):
     """Tells customers what they should know of their orders, each thing once."""
 
     name = "notifications"
@@ -77,10 +77,8 @@ class NotificationsService(RightsHolder):
         endings = handlers.correct_contact(event, work.kept.envelopes, work.store)
         self.note_correction(event, work.kept, endings, work)
 
-    @hears(PreferencesNoted)
-    def preferences_noted(self, event: PreferencesNoted, work: Unit) -> None:
+    def keep_preferences(self, event: PreferencesNoted, work: Work[Any]) -> None:
         work.store.note_preferences(event)
-        work.tell(self.receipt(event.model_dump(include={"shop", "kind", "request"}), "noted", work.at))
 
     @hears(PaymentAuthorised)
     def payment_authorised(self, event: PaymentAuthorised, work: Unit) -> None:
@@ -99,22 +97,21 @@ class NotificationsService(RightsHolder):
         handlers.fall_silent(event, work.store, work.at)
 
     @prepares(SEND_MAIL)
-    def open_contacts(self, intents: Sequence[IntentRow]) -> Mapping[OrderKey, tuple[Opened | BrownPaperError, dict[str, Any]]]:
-        kept = self.reads.contacts([intent.about for intent in intents])
+    def open_contacts(self, intents: Sequence[IntentRow]) -> Mapping[OrderKey, tuple[Opened | BrownPaperError, KeptContact]]:
+        kept = self.reads.contacts(list(dict.fromkeys(intent.about for intent in intents)))
         opened = self.parts.open({key: (one.customer_id, one.contact) for key, one in kept.items()}, purpose=ORDER_NEWS)
-        return {key: (opened[key], kept[key].order) for key in kept}
+        return {key: (opened[key], kept[key]) for key in kept}
 
     @performs(SEND_MAIL)
-    def send_mail(self, intent: IntentRow) -> Handed | NotTaken:
-        brought, order = intent.brought or (None, None)
-        contact = self.parts.read(brought, "contact_missing")
-        details = {**intent.details, "order": order}
-        mail = render(compose(intent.about, details, contact, self.shop), self.shop, datetime.now(UTC))
-        try:
-            self.mailbox.send(mail.sender, mail.recipient, mail.message, smtputf8=mail.smtputf8)
-        except MailRefused as error:
-            return NotTaken(intent.details["kind"], error.code)
-        return Handed(intent.details["kind"])
+    def send_mail(self, intent: IntentRow) -> Handed | NotTaken | Withheld:
+        kind = intent.details["kind"]
+        opened, kept = cast("tuple[Any, Any]", intent.brought or (None, None))
+        contact = self.parts.read(opened, "contact_missing")
+        withheld = gate.refusal(CLASSES[kind], reader_of_order_mail(kind, opened, kept))
+        if withheld is not None:
+            return Withheld(kind, withheld)
+        details = {**intent.details, "order": kept.order}
+        return self.hand_over(kind, render(compose(intent.about, details, contact, self.shop), self.shop, datetime.now(UTC)))
 
     @settles(SEND_MAIL)
     def mail_answered(self, settlement: Settlement, work: Unit) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from shared.setting_kinds import AuthoritiesFile, MailAddress, SmtpUrl, Text
+from shared.setting_kinds import AuthoritiesFile, MailAddress, PartyUrl, SmtpUrl, Text
 from shared.settings import DeliverySettings, KeyringSettings
 
 
@@ -19,3 +19,11 @@ class NotificationsSettings(DeliverySettings, KeyringSettings):
     smtp_timeout_seconds: float = Field(default=20, gt=0)
     mail_from: MailAddress
     shop_name: Text
+    policy_choice_url: PartyUrl | None = None
+    """Where the shop lets people say yes or no to a changed policy; the same for everybody."""
+    mail_preferences_url: PartyUrl | None = None
+    """Where the shop lets people stop mail: the way out of every letter that must show one."""
+    campaign_batch: int = Field(default=50, ge=1, le=1000)
+    """How many persons a campaign takes up in one step …"""
+    campaign_seconds: float = Field(default=5, ge=0)
+    """… and how long it then rests, over all processes."""

@@ -8,10 +8,11 @@ from typing import Any
 
 from services.notifications import persons
 from services.notifications.domain import Correspondence
+from services.notifications.gate import Communication
 from shared.contracts.person_events import PreferencesNoted
 from shared.contracts.values import OrderKey
 from shared.database import Database, type_of_connection
-from shared.delivery.shelf import Row, Shelf, Table, read_rows
+from shared.delivery.shelf import Row, Shelf, Table
 from shared.delivery.work import Delivery, Recorder, Store
 
 # What changes with every fact is kept small; what an order brings once stands in a table that is only ever added to.
@@ -33,11 +34,16 @@ CONTACTS = Table("contacts", key=("shop", "order_number"), columns={"customer_id
 
 @dataclass(frozen=True, slots=True)
 class KeptContact:
-    """What a mail needs beside its intent: whose the contact is, the contact in its envelope, and what the confirmation tells of the order."""
+    """What a mail needs beside its intent: whose the contact is, the contact in its envelope, what the confirmation tells of the order.
+
+    And what the gate asks: the person's last word of what they want to hear, and whether the order came to its end.
+    """
 
     customer_id: str
     contact: dict[str, Any]
     order: dict[str, Any]
+    communication: Communication | None = None
+    is_ended: bool = False
 
 
 class NotificationsStore(Store):
@@ -85,12 +91,8 @@ class NotificationsReads:
     def contacts(self, keys: Sequence[OrderKey]) -> dict[OrderKey, KeptContact]:
         """What is kept of these orders' contacts; where there is nothing, no entry."""
         with self._database.single() as connection:
-            rows = list(read_rows(connection, CONTACTS, keys))
-        return {
-            OrderKey(row["shop"], row["order_number"]): KeptContact(row["customer_id"], row["contact"], row["order"])
-            for row in rows
-            if row["contact"] is not None
-        }
+            rows = persons.contacts(connection, keys)
+        return {OrderKey(shop, number): KeptContact(*kept) for shop, number, *kept in rows}
 
 
 def _to_row(correspondence: Correspondence) -> Row:

@@ -10,6 +10,7 @@ from services.orders.intake import NOTED, Answered, NotTaken
 from services.orders.keyboard import KeyBoard
 from services.orders.oversight import Oversight
 from services.orders.parts import seal_clear_parts, sealed_body
+from services.orders.publishing import Publishing
 from services.orders.reporting import Reporting
 from services.orders.request_handlers import KINDS, refuse_the_gone
 from services.orders.request_store import RequestStore
@@ -54,7 +55,7 @@ def _reads(settings: OrdersSettings) -> OrdersReads:
     return OrdersReads(Database(settings.database_url, name="orders.reads"))
 
 
-class OrdersService(RightsDoor, Oversight, IncidentDoor, Reporting):
+class OrdersService(RightsDoor, Oversight, IncidentDoor, Reporting, Publishing):
     """Takes orders in and knows where each stands."""
 
     name = "orders"
@@ -77,7 +78,7 @@ class OrdersService(RightsDoor, Oversight, IncidentDoor, Reporting):
         is_https = raw.queue == INTAKE_OVER_HTTPS
         rules = IntakeRules(
             self.settings.storefront_sources,
-            self.settings.policy_versions,
+            self.known_versions.at(datetime.now(UTC)),
             frozenset(self.settings.shipping_services),
             self.settings.accept_clear_parts_over_amqp,
             self.keys.expiries_as_of(at) if is_again else self.keys.expiries(at),
@@ -88,6 +89,8 @@ class OrdersService(RightsDoor, Oversight, IncidentDoor, Reporting):
             event = read_event(raw.body, routing_key=routing_key, content_type=raw.content_type, rules=rules, at=at)
         except (EventRefused, OrderRejected) as error:
             if any(fault.code == "key_unknown" for fault in error.faults) and self.keys.look_again(at):
+                return self.read_intake(raw)
+            if any(fault.code == "policy_version_unknown" for fault in error.faults) and self.known_versions.look_again(at):
                 return self.read_intake(raw)
             kind = "order_rejected" if isinstance(error, OrderRejected) else "event_refused"
             refusal = NotTaken(kind, error.faults, error.source, error.id, error.type, error.order_number)

@@ -33,6 +33,10 @@ class OrdersSettings(DeliverySettings):
     """How long an erasure waits for the person's orders to end before it is refused with that reason."""
     tell_again_seconds: float = Field(default=600, gt=0)
     """After how long without a receipt a holder is told again."""
+    announcements_per_30_days: int = Field(default=2, ge=0)
+    """How many announcements may go out in 30 days before a second one of the staff must send with the first."""
+    notice_days: float = Field(default=90, gt=0)
+    """For how long `GET /policy` shows what changed."""
     export_days: float = Field(default=7, gt=0)
     """How long a person's copy can be fetched: the storefront's contract."""
     report_least_persons: int = Field(default=5, ge=3)

@@ -13,7 +13,9 @@ from shared.cli import (
     keyrings,
     orders,
     parked,
+    policy_changes,
     privacy,
+    publishing,
     retaining,
     storefront,
     stuck,
@@ -35,10 +37,14 @@ privacy.app.command(name="rotate-master")(keyrings.rotate_master)
 privacy.app.add_typer(keyrings.audit, name="audit")
 privacy.app.command(name="incident")(incidents.incident)
 privacy.app.add_typer(incidents.app, name="incidents")
+privacy.app.command(name="change")(policy_changes.change)
+privacy.app.command(name="publish")(publishing.publish)
+privacy.app.command(name="campaigns")(publishing.campaigns)
 privacy.app.command(name="retention")(retaining.retention)
 privacy.app.add_typer(retaining.hold, name="hold")
 app.command(name="backup")(backups.backup)
 app.command(name="restore")(backups.restore)
+app.command(name="announce")(publishing.announce)
 app.command(name="stuck")(stuck.stuck)
 app.command(name="crew")(crew.crew)
 app.command(name="demo")(demo.demo)

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.contracts.person_events import PERSON_EVENTS
+from shared.contracts.policy_events import POLICY_EVENTS
 from shared.contracts.words import Event, OrderEvent, Reason, SealedBox, Word
 
 
@@ -272,7 +273,7 @@ class Answer(Event):
     data: dict[str, Any]
 
 
-EVENTS: dict[str, type[Event]] = {event.type: event for event in PERSON_EVENTS} | {
+EVENTS: dict[str, type[Event]] = {event.type: event for event in (*PERSON_EVENTS, *POLICY_EVENTS)} | {
     event.type: event
     for event in (
         RecipientEntrusted,

@@ -95,6 +95,7 @@ def apply_to_keys(connection: type_of_connection, erased: Sequence[Erased]) -> i
     """Mark everybody as erased and destroy their keys, in the caller's transaction; how many keys there still were. Safe to repeat."""
     for it in erased:
         keys.set_person(connection, it.person, ERASED, it.at)
+        keys.forget_choices(connection, it.person)
     return sum(keys.destroy_keys(connection, it.person) for it in erased)
 
 

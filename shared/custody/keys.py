@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ import orjson
 
 from shared.custody.master import Wrapped
 from shared.custody.masters import hold_master
+from shared.custody.permits import Choice
 from shared.database import Contended, type_of_connection
 
 _OPENINGS_LOCK = 0x6F70656E  # "open": one writer at a time at the end of the record
@@ -198,6 +199,35 @@ def set_person(connection: type_of_connection, person: str, state: str, at: date
         (person, state, at),
     ).fetchone()
     return row is not None
+
+
+def add_choice(connection: type_of_connection, person: str, request: str, choice: Choice) -> None:
+    """Write down what a person chose, once for each request; nothing of somebody who is erased."""
+    connection.execute(
+        """
+        insert into choices (person, request, chosen_at, policy_version, communication, policy_choice)
+        select %(person)s, %(request)s, %(chosen_at)s, %(policy_version)s, %(communication)s, %(policy_choice)s
+        where not exists (select from persons where person = %(person)s and state = 'erased') on conflict do nothing
+        """,
+        {"person": person, "request": request, **asdict(choice)},
+    )
+
+
+def choices_of(connection: type_of_connection, persons: Sequence[str]) -> dict[str, list[Choice]]:
+    """Person → everything that they chose, in no order; nobody who chose nothing."""
+    rows = connection.execute(
+        "select person, chosen_at, policy_version, communication, policy_choice from choices where person = any(%b::text[])",
+        (list(persons),),
+    )
+    found: dict[str, list[Choice]] = {}
+    for person, *chosen in rows:
+        found.setdefault(person, []).append(Choice(*chosen))
+    return found
+
+
+def forget_choices(connection: type_of_connection, person: str) -> None:
+    """Of somebody who is erased nothing chosen is kept either (addendum A-07). Safe to repeat."""
+    connection.execute("delete from choices where person = %s", (person,))
 
 
 def destroy_keys(connection: type_of_connection, person: str, items: Sequence[str] | None = None) -> int:

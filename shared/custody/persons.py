@@ -8,14 +8,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
 from shared.custody import keys
 from shared.custody.master import FileMaster
-from shared.custody.permits import DEACTIVATED, ERASED
+from shared.custody.permits import DEACTIVATED, ERASED, Choice
 from shared.custody.receipts import Signer
 from shared.custody.vault import Vault
 from shared.database import Database, type_of_connection
@@ -91,12 +91,26 @@ class PersonKeys:
         with self._database.begin() as connection:
             keys.set_person(connection, person, DEACTIVATED, at)
 
+    def note_choice(self, shop: str, customer_id: str, request: str, choice: Choice) -> None:
+        """From now on the person's parts open for a new use, or do not, by this word too (clauses 57 to 59)."""
+        person = self._vault.person(shop, customer_id)
+        with self._database.begin() as connection:
+            keys.add_choice(connection, person, request, choice)
+
+    def chosen(self, shop: str, customer_id: str) -> list[dict[str, Any]]:
+        """What the person chose, in the order of their choosing."""
+        person = self._vault.person(shop, customer_id)
+        with self._database.begin() as connection:
+            choices = keys.choices_of(connection, [person]).get(person, [])
+        return [asdict(choice) for choice in sorted(choices, key=lambda choice: choice.chosen_at)]
+
     def erase(self, shop: str, customer_id: str, at: datetime) -> KeysDestroyed:
         """Note the person as erased and destroy every key of theirs, in one transaction."""
         person = self._vault.person(shop, customer_id)
         with self._database.begin() as connection:
             keys.set_person(connection, person, ERASED, at)
             destroyed = keys.destroy_keys(connection, person)
+            keys.forget_choices(connection, person)
             left = keys.count_keys(connection, person)
             intake_keys_end = keys.last_intake_key_expires(connection)
         last_key = max(at + self._horizon.master_rotation, intake_keys_end or at)

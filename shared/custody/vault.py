@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -21,6 +21,7 @@ from shared.custody.envelopes import Envelope, EnvelopeBroken, PartName, close, 
 from shared.custody.keys import KeyName, WrappedKey
 from shared.custody.master import KEY_BYTES, Master, MasterKeyGone, Wrapped
 from shared.custody.masters import hold_master
+from shared.custody.permits import Choice
 from shared.database import Database, type_of_connection
 
 _PERSONS_KEY = "persons"
@@ -47,10 +48,13 @@ class Opening:
 class Opened:
     """What was in an envelope, for as long as it is used. No copy of it is written anywhere, and it does not show itself."""
 
-    __slots__ = ("_key", "_service", "_version", "name", "plaintext")
+    __slots__ = ("_key", "_service", "_version", "name", "person_state", "plaintext")
 
-    def __init__(self, plaintext: bytes, key: bytes, service: str, name: PartName, policy_version: str) -> None:
+    def __init__(
+        self, plaintext: bytes, key: bytes, service: str, name: PartName, policy_version: str, person_state: str = "active"
+    ) -> None:
         self.plaintext, self._key, self._service, self.name, self._version = plaintext, key, service, name, policy_version
+        self.person_state = person_state
 
     def enclose(self, paper: bytes, form: str) -> Envelope:
         """A paper that was made of the part, in an envelope under the part's own key: it goes when the part goes."""
@@ -58,14 +62,27 @@ class Opened:
 
 
 class PartClosed(Parked):
-    """The part is not opened: its code says why (`purpose_not_allowed`, `person_erased`, `person_deactivated`, `key_destroyed`)."""
+    """The part is not opened: its code says why (`purpose_not_allowed`, `new_use_not_allowed`, `person_erased`, `key_destroyed` …)."""
 
 
 class Permits(Protocol):
     """The policy's say."""
 
-    def refusal(self, *, service: str, part: str, purpose: str, collected_under: str, person_state: str) -> str | None:
+    def refusal(
+        self,
+        *,
+        service: str,
+        part: str,
+        purpose: str,
+        collected_under: str,
+        person_state: str,
+        at: datetime,
+        choices: Collection[Choice] = (),
+    ) -> str | None:
         """Why this service may not open the part for the purpose; None where it may."""
+
+    def is_new_use(self, *, service: str, part: str, purpose: str, collected_under: str) -> bool:
+        """Whether the person's choices decide."""
 
 
 class Vault:
@@ -117,9 +134,10 @@ class Vault:
         names = [self.key_name(opening.name) for opening in openings]
         with self._database.begin() as connection:
             standing = keys.find_keys(connection, list(dict.fromkeys(names)))
+            choices = self._choices(connection, openings, names, purpose)
             unwrapped = self._unwrap_all(connection, standing)
             results = [
-                self._try(opening, name, standing[name], unwrapped.get(name), purpose)
+                self._try(opening, name, standing[name], unwrapped.get(name), purpose, at, choices.get(name.person, ()))
                 for opening, name in zip(openings, names, strict=True)
             ]
             entries = [
@@ -174,8 +192,28 @@ class Vault:
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def _choices(
+        self, connection: type_of_connection, openings: Sequence[Opening], names: Sequence[KeyName], purpose: str
+    ) -> dict[str, list[Choice]]:
+        """What the persons have chosen whose parts are wished for a new use; nobody is asked for where there is none."""
+        asked = {
+            name.person
+            for opening, name in zip(openings, names, strict=True)
+            if self._permits.is_new_use(
+                service=self.service, part=name.part, purpose=purpose, collected_under=opening.envelope.policy_version
+            )
+        }
+        return keys.choices_of(connection, sorted(asked)) if asked else {}
+
     def _try(
-        self, opening: Opening, name: KeyName, stands: WrappedKey, key: bytes | EnvelopeBroken | None, purpose: str
+        self,
+        opening: Opening,
+        name: KeyName,
+        stands: WrappedKey,
+        key: bytes | EnvelopeBroken | None,
+        purpose: str,
+        at: datetime,
+        choices: Collection[Choice],
     ) -> Opened | PartClosed | EnvelopeBroken:
         refusal = self._permits.refusal(
             service=self.service,
@@ -183,6 +221,8 @@ class Vault:
             purpose=purpose,
             collected_under=opening.envelope.policy_version,
             person_state=stands.person_state,
+            at=at,
+            choices=choices,
         )
         if refusal is not None:
             return PartClosed(refusal)
@@ -194,7 +234,7 @@ class Vault:
             plaintext = open_(key, opening.envelope, self.service, opening.name)
         except EnvelopeBroken as broken:
             return broken
-        return Opened(plaintext, key, self.service, opening.name, opening.envelope.policy_version)
+        return Opened(plaintext, key, self.service, opening.name, opening.envelope.policy_version, stands.person_state)
 
     def _unwrap_all(
         self, connection: type_of_connection, standing: dict[KeyName, WrappedKey]

@@ -18,10 +18,11 @@ OWN = {
         *("orders", "answers", "intake_keys"),
         *("requests", "persons", "preference_changes", "receipt_keys", "export_pieces"),
         *("record_anchors", "incidents", "hold_record"),
+        *("policies", "announcements"),
     },
     "payments": {"payments", "payment_references"},
     "shipping": {"shipments", "labels", "recipients", "shipment_lines"},
-    "notifications": {"correspondences", "contacts", "preference_changes"},
+    "notifications": {"correspondences", "contacts", "preference_changes", "campaigns", "campaign_letters"},
 }
 OWN["orders"] |= {"department_releases", "incident_words"}
 
@@ -81,7 +82,7 @@ def test_the_keyrings_tables_are_apart(empty_url: str) -> None:
     assert databases.migrate(empty_url, databases.keyring_folders()) == []
     assert tables(empty_url) == {
         *("intake_keys", "service_keys", "part_keys", "masters"),
-        *("persons", "openings", "record_marks"),
+        *("persons", "choices", "openings", "record_marks"),
     }
 
 

@@ -136,7 +136,7 @@ def test_the_table_of_refusal_codes_is_the_codes() -> None:
         ("Order", set(OrderState)),
         ("Payment", set(PaymentState)),
         ("Shipment", set(ShipmentState)),
-        ("Mail", {mails.OWED, mails.SENDING, mails.SENT, mails.REFUSED}),
+        ("Mail", {mails.OWED, mails.SENDING, mails.SENT, mails.REFUSED, mails.WITHHELD}),
         ("Held message", {"later", "parked", "done"}),  # a row that is done is no more
     ],
 )

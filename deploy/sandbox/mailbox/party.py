@@ -12,7 +12,7 @@ from deploy.sandbox.mailbox.rendering import as_page
 from deploy.sandbox.mailbox.spool import Spool
 from deploy.sandbox.party import Answer, Ask, Party
 
-_KINDS = ("order_confirmation", "shipment", "delivery")
+_KINDS = ("order_confirmation", "shipment", "delivery", "policy_change", "policy_notice", "announcement", "newsletter")
 _QUIET_SECONDS = 1.0
 _SECONDS_OF_UNFOLDING = 0.05
 _SECONDS_OF_UNFOLDING_AT_END = 1.0

@@ -10,10 +10,14 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import jsonschema
 import pytest
 
+from services.notifications import circulars
+from services.notifications.circulars import Ways
+from services.notifications.gate import classes_by_kind
 from services.notifications.gateway import Mailbox
 from services.notifications.letters import DeliveryMail, Letter, LetterLine, OrderConfirmation, ShipmentMail, Shop, render
 from services.payments.gateway import AuthorisePayment, CapturePayment
@@ -29,6 +33,8 @@ POLICY = load()
 SCHEMAS = {name: jsonschema.Draft202012Validator(schema) for name, schema in schemas(POLICY).items()}
 AT = datetime(2026, 3, 6, 9, 0, tzinfo=UTC)
 SENDER = Sender("Astro Jewelry", "+1 303 555 0100", "1 Market St", "Austin", "TX", "78756", "US", "Astro Jewelry Ltd")
+SHOP = Shop("AstroJewelry.com", "orders@astrojewelry.com")
+CLASSES = classes_by_kind(POLICY.mails)
 ACCOUNT = TwoCheckoutAccount("YOURCODE123", "AABBCCDDEEFF", "https://shop.example/paid", "https://shop.example/basket", "TEST")
 
 # A person of whom every value is nobody else's, so that wherever it turns up it is known for what it is.
@@ -169,7 +175,13 @@ def of_the_mailbox(_stub: Any, _http: Any) -> list[dict[str, Any]]:
     mailbox = Mailbox(f"smtp://127.0.0.1:{server.port}")
     try:
         for letter in letters():
-            mail = render(letter, Shop("AstroJewelry.com", "orders@astrojewelry.com"), AT)
+            mail = render(letter, SHOP, AT)
+            mailbox.send(mail.sender, mail.recipient, mail.message, smtputf8=mail.smtputf8)
+        for circular in letters_to_many():
+            must_show = CLASSES[circular.kind].carries_way_out
+            mail = circulars.render(
+                circular, SHOP, AT, Ways("https://shop.example/c", "https://shop.example/o"), must_show_way_out=must_show
+            )
             mailbox.send(mail.sender, mail.recipient, mail.message, smtputf8=mail.smtputf8)
     finally:
         mailbox.close()
@@ -196,6 +208,16 @@ def letters() -> list[Letter]:
     ]
 
 
+def letters_to_many() -> list[circulars.Circular]:
+    told = {"sentences": ["Send what was subscribed to."], "version": "2027-01-01"}
+    words = {"subject": "The shop moves", "text": "From Monday on."}
+    contact = SimpleNamespace(name=PERSON["contact.name"], email=PERSON["contact.email"], language="en")
+    return [
+        circulars.write(kind, UUID(int=number), told if kind.startswith("policy") else words, contact)
+        for number, kind in enumerate(circulars.CIRCULARS)
+    ]
+
+
 def mail_as_call(sender: str, recipient: str, message: bytes) -> dict[str, Any]:
     """A mail as the policy looks at it, with everything decoded."""
     parsed = email.message_from_bytes(message, policy=email.policy.default)
@@ -204,7 +226,7 @@ def mail_as_call(sender: str, recipient: str, message: bytes) -> dict[str, Any]:
     headers = {name.lower(): str(value) for name, value in parsed.items()}
     return {
         "method": "MAIL",
-        "path": "",
+        "path": f"/{CLASSES[headers['x-brown-paper-kind']].purpose}",
         "query": {},
         "headers": headers,
         "body": {"envelope": envelope, "text": "\n".join(texts)},

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
-from services.notifications import letters
+from services.notifications import circulars, letters
 from services.notifications.letters import Letter
 from shared.policy import Policy, load
 
-TEMPLATES = {kind for _, kind in letters._TEMPLATES}
+TEMPLATES = {kind for _, kind in letters._TEMPLATES} | set(circulars.TEXTS)
 _FIELD_OF = {"to_name": "name", "to_email": "email", "language": "language"}
 
 
-def kinds() -> dict[str, type[Letter]]:
-    return {letter.kind: letter for letter in Letter.__subclasses__() if letter.__module__ == letters.__name__}
+def kinds() -> dict[str, type[Any]]:
+    ours = (letters.__name__, circulars.__name__)
+    written = [*Letter.__subclasses__(), *circulars.Circular.__subclasses__()]
+    return {letter.kind: letter for letter in written if letter.__module__ in ours}
 
 
-def faults(policy: Policy, written: dict[str, type[Letter]]) -> list[str]:
+def faults(policy: Policy, written: dict[str, type[Any]]) -> list[str]:
     """Letters of no class or of several, kinds that nobody writes, and letters with a field of the person that their class does not name."""
     classes = {kind: [name for name, mails in policy.mails.items() if kind in mails.kinds] for kind in written}
     wrong = [f"{kind}: {len(names)} classes" for kind, names in classes.items() if len(names) != 1]
@@ -33,9 +36,10 @@ def test_every_letter_belongs_to_a_class() -> None:
     assert set(kinds()) == TEMPLATES
 
 
-def test_no_letter_that_is_written_promotes() -> None:
-    for mails in load().mails.values():
-        assert not (mails.kinds and mails.promotional)
+def test_a_letter_that_promotes_is_asked_for_and_shows_the_way_out() -> None:
+    promoting = [mails for mails in load().mails.values() if mails.promotional]
+    assert [mails.kinds for mails in promoting] == [("newsletter",)]
+    assert all(mails.needs_consent and mails.carries_way_out for mails in promoting)
 
 
 def test_a_letter_of_no_class_is_red() -> None:
@@ -48,4 +52,4 @@ def test_a_letter_of_no_class_is_red() -> None:
     assert faults(load(), less) == ["delivery: nobody writes it"]
     order = load().mails["order"].model_copy(update={"fields": ("email", "language")})
     narrower = load().model_copy(update={"mails": {**load().mails, "order": order}})
-    assert faults(narrower, kinds()) == [f"{kind}: name" for kind in kinds()]
+    assert faults(narrower, kinds()) == [f"{kind}: name" for kind in ("order_confirmation", "shipment", "delivery")]

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from shared.cli import privacy
 from shared.cli.main import app
-from shared.policy import Policy, load
+from shared.policy import POLICY_FILE, Policy, load
 
 
 def run(*words: str) -> tuple[int, str]:
@@ -66,3 +66,26 @@ def test_diff_without_a_stack_names_what_is_missing(tmp_path: Path) -> None:
     assert code == 2
     assert "ADMIN_AMQP_URI" in said
     assert "postgresql://x" not in said
+
+
+def test_the_difference_of_two_files_is_told_with_what_follows(tmp_path: Path) -> None:
+    newer = tmp_path / "2027-01-01.yaml"
+    text = POLICY_FILE.read_text("utf-8").replace('version: "2013-08-19"', 'version: "2027-01-01"')
+    wider = text.replace(
+        "fields: [name, email, language], purpose: order_news, opens", "fields: *contact, purpose: order_news, opens"
+    )
+    newer.write_text(text, "utf-8")
+    code, said = run("change", str(POLICY_FILE), str(newer))
+    assert (code, said.splitlines()[-1]) == (0, "The two say the same.")
+    newer = tmp_path / "wider.yaml"
+    newer.write_text(wider, "utf-8")
+    code, said = run("change", str(POLICY_FILE), str(newer))
+    assert code == 0
+    assert "widening + open notifications contact phone order_news as_it_is" in said
+    assert "People are told:\n  Tell the buyer how the order stands. It uses phone of this: Who is told about the order." in said
+    told = json.loads(run("change", str(newer), str(POLICY_FILE), "--json")[1])
+    assert {it["effect"] for it in told["changes"]} == {"narrowing", "neutral"}
+    assert run("change", str(tmp_path / "nowhere.yaml"), str(newer))[0] == 2
+    newer = tmp_path / "none.yaml"
+    newer.write_text("version: 3", "utf-8")
+    assert run("change", str(POLICY_FILE), str(newer))[0] == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from itertools import product
 
 import pytest
@@ -11,6 +12,7 @@ from shared.policy import load
 
 POLICY = load()
 PERMITS = PolicyPermits({POLICY.version: tuple(POLICY.holds.values())})
+AT = datetime(2027, 2, 1, tzinfo=UTC)
 STATES = (ACTIVE, DEACTIVATED, ERASED)
 # Told once more, by hand: what the published policy promises of the sealed parts.
 MAY_OPEN = {
@@ -19,6 +21,7 @@ MAY_OPEN = {
     ("notifications", "contact", "order_news"),
     ("notifications", "contact", "order_difficulty"),
     ("notifications", "contact", "service_news"),
+    ("notifications", "contact", "newsletter"),
     ("notifications", "contact", "policy_news"),
     ("notifications", "friend", "recommendation"),
     ("notifications", "request", "reply"),
@@ -34,7 +37,7 @@ MATRIX = list(product(POLICY.services, SEALED, POLICY.purposes, STATES))
 def refusal(
     service: str, part: str, purpose: str, state: str, version: str = POLICY.version, permits: PolicyPermits = PERMITS
 ) -> str | None:
-    return permits.refusal(service=service, part=part, purpose=purpose, collected_under=version, person_state=state)
+    return permits.refusal(service=service, part=part, purpose=purpose, collected_under=version, person_state=state, at=AT)
 
 
 def expected(service: str, part: str, purpose: str, state: str) -> str | None:
@@ -88,7 +91,7 @@ def test_each_version_decides_for_what_was_collected_under_it() -> None:
 
     def of(version: str) -> str | None:
         return both.refusal(
-            service="notifications", part="contact", purpose="service_news", collected_under=version, person_state=ACTIVE
+            service="notifications", part="contact", purpose="service_news", collected_under=version, person_state=ACTIVE, at=AT
         )
 
-    assert (of(POLICY.version), of("2027-01-01")) == ("purpose_not_allowed", None)
+    assert (of(POLICY.version), of("2027-01-01")) == ("new_use_not_allowed", None)

@@ -170,6 +170,7 @@ def doors(books: Books, databases: Mapping[str, Any]) -> dict[str, Any]:
     found["orders"].keys = SimpleNamespace(
         expiries=lambda _at: keys, expiries_as_of=lambda _at: keys, look_again=lambda _at: False
     )
+    found["orders"].known_versions = SimpleNamespace(at=lambda _at: frozenset({"2025-11-01"}), look_again=lambda _at: False)
     found["orders"].desk = None  # nobody asks for a right here
     found["payments"].reads = PaymentsReads(databases["payments"])
     found["shipping"].reads = ShippingReads(databases["shipping"])

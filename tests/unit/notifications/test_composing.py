@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from services.notifications import handlers
-from services.notifications.composing import compose
+from services.notifications.composing import compose, reader_of_order_mail
 from services.notifications.domain import DELIVERY, ORDER_CONFIRMATION, SHIPMENT
+from services.notifications.gate import Reader
 from services.notifications.letters import DeliveryMail, OrderConfirmation, ShipmentMail, Shop
 from shared.contracts.values import Money
 from tests.builders import (
@@ -74,3 +76,17 @@ def test_each_kind_has_its_letter_and_a_message_id_of_its_own_that_stays() -> No
 def test_an_unknown_kind_is_a_programmer_s_error() -> None:
     with pytest.raises(KeyError):
         compose(KEY, {"kind": "birthday"}, Person(), SHOP)
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_ended", "is_open"),
+    [
+        ("order_confirmation", False, True),
+        ("order_confirmation", True, False),
+        ("shipment", True, False),
+        ("delivery", True, True),
+    ],
+)
+def test_the_gate_hears_whether_the_order_is_open_and_its_end_belongs_to_it(kind: str, is_ended: bool, is_open: bool) -> None:
+    opened, known = SimpleNamespace(person_state="deactivated"), SimpleNamespace(communication="none", is_ended=is_ended)
+    assert reader_of_order_mail(kind, opened, known) == Reader("deactivated", "none", is_open)

@@ -20,6 +20,7 @@ from services.notifications.domain import (
     Entrusted,
     Handed,
     NotTaken,
+    Withheld,
 )
 from shared.contracts.events import MailSent, PartRefused
 from tests.builders import AT, CARRIER, KEY, TRACKING_NUMBER, TRACKING_URL, a_correspondence, an_envelope, named
@@ -172,3 +173,12 @@ def test_the_first_tracking_number_stays() -> None:
     KINDS[SHIPMENT][0](correspondence)
     correspondence.owe_shipment(carrier="other", tracking_number="2", tracking_url=None)
     assert correspondence.tracking == TRACKING
+
+
+def test_a_mail_that_the_gate_withholds_is_not_told_as_sent() -> None:
+    correspondence = Correspondence(key=KEY, is_entrusted=True)
+    correspondence.owe_confirmation()
+    correspondence.note(Withheld("order_confirmation", "no_communication"))
+    correspondence.note(Handed("order_confirmation"))
+    assert correspondence.mails == {"order_confirmation": "withheld"}
+    assert correspondence.events == []

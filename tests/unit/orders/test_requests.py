@@ -55,7 +55,7 @@ def test_the_holders_are_those_of_the_policy_whoever_listens() -> None:
     assert set(answering(POLICY, Kind.ERASURE)) == EVERYBODY
     assert set(answering(POLICY, Kind.COPY)) == EVERYBODY
     assert set(answering(POLICY, Kind.DEACTIVATION)) == EVERYBODY
-    assert set(answering(POLICY, Kind.PREFERENCES)) == {"orders", "notifications"}
+    assert set(answering(POLICY, Kind.PREFERENCES)) == EVERYBODY
     assert answering(POLICY, Kind.CORRECTION, ["recipient", "contact"]) == {
         "shipping": ["recipient"],
         "notifications": ["contact"],
@@ -284,7 +284,9 @@ def test_a_choice_is_noted_with_its_time_and_version(bureau: Bureau) -> None:
     (told,) = bureau.told("preferences_noted")
     assert (told["communication"], told["policy_choice"], told["policy_version"]) == ("none", None, POLICY.version)
     assert told["chosen_at"] == "2026-03-06T08:59:00Z"
-    bureau.note(bureau.receipt("notifications", bureau.request(Kind.PREFERENCES, "e-1")))
+    for service in HOLDERS:  # whoever may open something must know the choice
+        assert bureau.request(Kind.PREFERENCES, "e-1").state is State.UNDER_WAY
+        bureau.note(bureau.receipt(service, bureau.request(Kind.PREFERENCES, "e-1")))
     assert bureau.request(Kind.PREFERENCES, "e-1").state is State.CLOSED
 
 
