@@ -82,6 +82,11 @@ test-faults: ## Kill every service at every step of its work, one after the othe
 	@deploy/bootstrap.sh dev
 	@exec $(pytest) $(TESTS) -m sweep
 
+.PHONY: privacy-proof
+privacy-proof: ## Play made-up people with faults on the way, search every byte for them, and try every key; about 2 minutes; .proof/proof.json
+	@deploy/bootstrap.sh dev
+	@exec $(python) -m tests.proof
+
 .PHONY: check
 check: ## Lint, check types and import contracts; all are run, the first failure counts
 	@deploy/bootstrap.sh dev
@@ -102,5 +107,5 @@ lock: ## Lock the requirements anew from the .in files, with hashes (needs uv)
 .PHONY: clean
 clean: ## Stop the stack and remove everything that these commands made, its data too
 	@if [ -x $(python) ]; then $(python) -m deploy.local clean; fi
-	rm -rf .venv .run .demo .test .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf .venv .run .demo .test .bench .proof .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -27,6 +27,8 @@ class Cast:
         self._add("refused-by-2checkout", provider="2checkout", reaches=frozenset({"twocheckout"}))
         self._add("refused-by-the-carrier", reaches=_DELIVERED)
         self._add("refused-by-the-mailbox", reaches=frozenset({"carrier"}))
+        for name in HELD:  # their contact is sound, and the payment is authorised: they are written to
+            self._add(name, reaches=frozenset({"mailbox"}))
         for name in HOSTILE:
             self._add(name)
         self._add("clear-over-amqp", spared={"broker_files": WRITTEN_BY_THE_SHOP, "queues": WRITTEN_BY_THE_SHOP})
@@ -42,9 +44,8 @@ class Cast:
 
 SOUND_OVER_AMQP = ("amqp-paypal", "amqp-2checkout", "leaving")
 SOUND_OVER_HTTPS = ("https-paypal", "https-2checkout", "staying", "dropped-billing")
+HELD = ("box-for-another-service", "box-of-another-order")
 HOSTILE = (
-    "box-for-another-service",
-    "box-of-another-order",
     "broken-json-in-a-box",
     "unknown-members-in-a-box",
     "broken-json",

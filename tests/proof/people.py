@@ -79,6 +79,10 @@ class Person:
             },
         }
 
+        self._never = {kind: self._word(f"never.{kind}") for kind in ("password", "visitor", "about_a_person")}
+        card = self.mint.digits(self.name, "never.card")
+        self._never["card"] = next(number for filler in range(1000) if _passes_luhn(number := f"4{filler:03d}{card}"))
+
     def order(self, **data: Any) -> dict[str, Any]:
         """An `order_placed` with the parts in the clear; the payment has no reference yet."""
         whole: dict[str, Any] = {
@@ -105,12 +109,7 @@ class Person:
 
     def never(self, kind: str) -> str:
         """A marker of what must not be here at all: a password, a card's number, a visitor's address …"""
-        return self._word(f"never.{kind}")
-
-    def card_number(self) -> str:
-        """A Visa number that passes Luhn, and holds a marker."""
-        marker = self.mint.digits(self.name, "never.card")
-        return next(number for filler in range(1000) if _passes_luhn(number := f"4{filler:03d}{marker}"))
+        return self._never[kind]
 
     def _address(self, part: str) -> dict[str, str]:
         return {
@@ -148,5 +147,12 @@ def envelope(kind: str, data: dict[str, Any], **more: Any) -> dict[str, Any]:
 def undecided(policy: Policy, mint: Mint) -> list[str]:
     """Fields of the policy of which nobody has said whether they carry a marker: the proof must not pass over them."""
     marked = {marker.field for marker in mint.made}
-    known = {f"{part}.{name}" for part, its in policy.parts.items() for name in its.fields} | {f"never.{it}" for it in policy.never}
-    return sorted((known - marked - WITHOUT_MARKER.keys()) | (marked - known) | (WITHOUT_MARKER.keys() - known) | (marked & WITHOUT_MARKER.keys()))
+    known = {f"{part}.{name}" for part, its in policy.parts.items() for name in its.fields} | {
+        f"never.{it}" for it in policy.never
+    }
+    return sorted(
+        (known - marked - WITHOUT_MARKER.keys())
+        | (marked - known)
+        | (WITHOUT_MARKER.keys() - known)
+        | (marked & WITHOUT_MARKER.keys())
+    )

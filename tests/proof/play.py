@@ -20,7 +20,7 @@ from shared.cli.settings import Settings
 from shared.cli.terminal import NotDone
 from shared.delivery.topology import QUEUES
 from tests.integration.facts import rows, wait_for
-from tests.proof import hostile
+from tests.proof import hostile, planting
 from tests.proof.cast import SOUND_OVER_AMQP, SOUND_OVER_HTTPS, Cast
 from tests.proof.people import Person
 from tests.proof.stage import Stage, in_background
@@ -129,7 +129,9 @@ class Play:
         self._fault("PAYPAL", "POST", "/v2/checkout/orders", 503, echo)
         self._fault("TWOCHECKOUT", "POST", "/rest/6.0/orders/", 500, echo)
         self._fault("TWOCHECKOUT", "POST", "/order/idn.php", 502, echo)
-        self._fault("CARRIER", "POST", "/v1/labels", 500, {"errors": [{"error_type": "system", "error_code": "unspecified", **echo}]})
+        self._fault(
+            "CARRIER", "POST", "/v1/labels", 500, {"errors": [{"error_type": "system", "error_code": "unspecified", **echo}]}
+        )
         for party in ("carrier", "mailbox", "twocheckout"):
             self._stage.recorders[party].stall(1)
 
@@ -160,7 +162,11 @@ class Play:
         parked = "select count(*) from held where state = 'parked' and order_number = %s"
         for service, table in tables.items():
             url = self._stage.database(service)
-            wait_for(lambda at=url: rows(at, parked, person.order_number) == [(1,)], f"{service} to park what its database refuses", PATIENCE_SECONDS)  # type: ignore[misc]
+            wait_for(
+                lambda at=url: rows(at, parked, person.order_number) == [(1,)],
+                f"{service} to park what its database refuses",
+                PATIENCE_SECONDS,
+            )  # type: ignore[misc]
             with psycopg.connect(self._stage.as_admin(service), autocommit=True) as connection:
                 connection.execute(f"alter table {table} drop constraint proof".encode())
         code, _ = self._stage.command("parked", "replay", "--order", person.order_number, "--yes")
@@ -185,12 +191,12 @@ class Play:
     def look_into_queues(self) -> None:
         """Read every message of every queue and leave it there."""
         with kombu.Connection(self._stage.env["ADMIN_AMQP_URI"]) as connection:
-            for queue in QUEUES:
+            for queue in [*(it.name for it in QUEUES), planting.QUEUE]:
                 channel = connection.channel()
-                while (message := channel.basic_get(queue.name)) is not None:
+                while (message := channel.basic_get(queue)) is not None:
                     body = message.body.encode() if isinstance(message.body, str) else bytes(message.body)
                     told = {**message.properties, **message.delivery_info}
-                    self.played.queued.append(f"{queue.name} {told!r}".encode() + body)
+                    self.played.queued.append(f"{queue} {told!r}".encode() + body)
                 channel.close()  # all that was not acknowledged goes back
 
     # ── helpers of the scene ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -198,7 +204,9 @@ class Play:
     def _fault(self, party: str, method: str, prefix: str, status: int, body: object) -> None:
         door = Door(party, self._stage.env[f"{party}_SANDBOX_URL"])
         with suppress(NotDone):  # it answers 204, which is no JSON
-            door.post_json("/_sandbox/faults", {"method": method, "path_prefix": prefix, "times": 1, "status": status, "body": body})
+            door.post_json(
+                "/_sandbox/faults", {"method": method, "path_prefix": prefix, "times": 1, "status": status, "body": body}
+            )
 
     def _await_state(self, service: str, table: str, state: str, person: Person) -> None:
         statement = f"select 1 from {table} where order_number = %s and state = %s"

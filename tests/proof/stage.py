@@ -43,7 +43,14 @@ class Stage(Stack):
 
     def __init__(self, folder: Path) -> None:
         parties = {name for it in SANDBOXES for name in (*it.given, *it.told)}
-        given = {servers.GIVEN_AMQP, servers.GIVEN_API, servers.GIVEN_DATA, servers.GIVEN_KEYRING, "KEYRING_MASTER", "ERASURE_JOURNALS"}
+        given = {
+            servers.GIVEN_AMQP,
+            servers.GIVEN_API,
+            servers.GIVEN_DATA,
+            servers.GIVEN_KEYRING,
+            "KEYRING_MASTER",
+            "ERASURE_JOURNALS",
+        }
         environ = {name: value for name, value in os.environ.items() if name not in parties | given} | _SETTINGS
         super().__init__(folder, environ=environ, fresh=True, sandbox_arguments=CALM)
         self.recorders: dict[str, Recorder] = {}
@@ -157,7 +164,9 @@ class Stage(Stack):
 
     def _start_service(self, service: str) -> None:
         told: Mapping[str, str] = {**self._environments()[service], **self._more.get(service, {})}
-        self._program(service).start([sys.executable, "-m", f"services.{service}"], told, cwd=ROOT, dies_with_parent=signal.SIGTERM)
+        self._program(service).start(
+            [sys.executable, "-m", f"services.{service}"], told, cwd=ROOT, dies_with_parent=signal.SIGTERM
+        )
 
 
 def in_background(work: Callable[[], object]) -> threading.Thread:

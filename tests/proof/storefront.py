@@ -129,5 +129,8 @@ class Storefront:
                     continue
                 body = message.body.encode() if isinstance(message.body, str) else bytes(message.body)
                 self.answers.append(repr(message.properties).encode() + body)
-                self._heard.append(json.loads(body))
+                with suppress(ValueError):  # what the self-test planted is no answer
+                    told = json.loads(body)
+                    if isinstance(told, dict):
+                        self._heard.append(told)
                 channel.basic_ack(message.delivery_tag)
