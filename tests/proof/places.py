@@ -7,7 +7,7 @@ import email.policy
 import os
 import re
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,12 +37,10 @@ class Piece:
 def files(stage: Stage) -> Iterator[Piece]:
     """What lies on the disk once services and servers have ended: the clusters' and the broker's files, logs, what was recorded."""
     for cluster in ("data", "keyring"):
-        folder = stage.place_of(cluster) / "data"
-        yield from _beneath(folder, f"{cluster}_files", lambda path, top=folder: path.relative_to(top).parts[0] != "pg_wal")
-        yield from _beneath(folder / "pg_wal", f"{cluster}_wal")
+        yield from cluster_files(stage.place_of(cluster) / "data", cluster)
         yield from _logs(stage.folder / cluster)
     broker = stage.place_of("broker")
-    yield from _beneath(broker, "broker_files", lambda path: path.suffix != ".log")
+    yield from broker_files(broker)
     yield from _logs(stage.folder / "broker", broker)
     yield from (
         Piece("logs", path.name, path) for path in sorted((stage.folder / "logs").glob("*.log")) if path.stem not in _NOT_OURS
@@ -50,6 +48,17 @@ def files(stage: Stage) -> Iterator[Piece]:
     yield from _beneath(stage.folder / "erasures", "logs")
     for party in _NOT_OURS:
         yield from sent(stage.sent / party, f"sent_{party}")
+
+
+def cluster_files(folder: Path, cluster: str) -> Iterator[Piece]:
+    """PostgreSQL's data folder, its write-ahead log apart."""
+    yield from _beneath(folder, f"{cluster}_files", lambda path: path.relative_to(folder).parts[0] != "pg_wal")
+    yield from _beneath(folder / "pg_wal", f"{cluster}_wal")
+
+
+def broker_files(folder: Path) -> Iterator[Piece]:
+    """All that a node of the broker keeps, its log apart."""
+    yield from _beneath(folder, "broker_files", lambda path: path.suffix != ".log")
 
 
 def sent(folder: Path, place: str) -> Iterator[Piece]:
@@ -145,10 +154,10 @@ def _printed(program: str, *words: str, password: str = "") -> bytes:
     return done.stdout
 
 
-def _beneath(folder: Path, place: str, belongs: object = None) -> Iterator[Piece]:
+def _beneath(folder: Path, place: str, belongs: Callable[[Path], bool] = lambda _: True) -> Iterator[Piece]:
     for path in sorted(folder.rglob("*")):
         with suppress(OSError):
-            if path.is_file() and not path.is_symlink() and (belongs is None or belongs(path)):  # type: ignore[operator]
+            if path.is_file() and not path.is_symlink() and belongs(path):
                 yield Piece(place, str(path.relative_to(folder)), path)
 
 

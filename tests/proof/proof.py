@@ -12,6 +12,7 @@ from pathlib import Path
 from shared.policy import load
 from tests.proof import places
 from tests.proof.cast import Cast
+from tests.proof.erasure import REQUEST, Erasure
 from tests.proof.expectations import Seen, judge, places_without_rule
 from tests.proof.markers import Mint
 from tests.proof.people import WITHOUT_MARKER, undecided
@@ -75,6 +76,7 @@ class Proof:
                 self.pieces += places.asked(self.stage, [url])
             self.pieces += places.backed_up(self.folder / "backups")
             self.pieces += places.all_of("queues", "message", play.played.queued)
+            erasure = self._erase(shop)
             self.stage.rest()
             self.say("Scanning bytes.")
             seen, seconds = self._scan(shop)
@@ -86,9 +88,25 @@ class Proof:
                 seconds,
                 dict(play.played.faults),
                 WITHOUT_MARKER,
+                erasure.lines,
+                erasure.faults,
             )
         verdict.seconds = time.monotonic() - began
         return verdict
+
+    def _erase(self, shop: Storefront) -> Erasure:
+        """Copy everything as it lies, then erase one person for good; what it prints belongs to the scan."""
+        erasure = Erasure(self.stage, self.cast, self.folder / "copies", self.say)
+        erasure.before()
+        self.say("Copying both clusters and the broker's files.")
+        self.stage.rest()
+        erasure.copy()
+        self.stage.up()
+        erasure.run(shop, self.folder / "backups")
+        for words in (("privacy", "prove", REQUEST), *_COMMANDS):
+            self.printed.append(self.stage.command(*words)[1])
+        self.pieces += erasure.copies()
+        return erasure
 
     def say(self, line: str) -> None:
         self.printed.append(line.encode())
