@@ -73,7 +73,7 @@ test-cluster: ## Run the long tests of broker cluster and failover: each node an
 	@exec $(pytest) -m slow tests
 
 .PHONY: bench
-bench: ## Measure speed: pipeline, core, floor, growth (ORDERS=2000 a round, ONLY=pipeline,core for some); figures in .bench/bench.json
+bench: ## Measure speed: pipeline, core, floor, growth, scan (ORDERS=2000 a round, ONLY=pipeline,core for some); figures in .bench/bench.json
 	@deploy/bootstrap.sh dev
 	@exec $(python) -m tests.bench $(if $(filter file,$(origin ORDERS)),,--orders $(ORDERS)) $(if $(ONLY),--only "$(ONLY)")
 

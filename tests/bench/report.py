@@ -23,6 +23,7 @@ from tests.bench.table import PACED, table
 
 Figures = dict[str, Any]
 PIPELINE_BAR, CORE_BAR, RATIO_BAR, P99_BAR_MS, GROWTH_BAR_PERCENT = 116, 225, 0.5, 70, 10
+SCAN_BAR_MEGABYTES = 100
 
 
 def of_runs(runs: Sequence[Run]) -> Figures:
@@ -126,6 +127,8 @@ def bars(figures: Mapping[str, Any]) -> list[Figures]:
         )
         larger = max(_more_percent(early[service], late[service]) for service in COURSE)
         bar("4 growth, memory of the service that grew most", larger, GROWTH_BAR_PERCENT, at_most=True, unit=" %")
+    if scan := figures.get("scan"):
+        bar("6 scan, megabytes per second", scan["megabytes_per_second"], SCAN_BAR_MEGABYTES)
     return found
 
 

@@ -31,6 +31,13 @@ def table(figures: Figures) -> str:
             lines += ["", title, *_rates(section), *_paced(section.get("paced")), *_processes(section)]
     if growth := figures.get("growth"):
         lines += ["", "4  Growth: the core with finished orders in its tables", *_growth(growth)]
+    if scan := figures.get("scan"):
+        rounds = ", ".join(f"{rate:g}" for rate in scan["by_round"])
+        lines += [
+            "",
+            "6  The scan of the privacy proof",
+            f"   {scan['megabytes_per_second']:8.1f} MB per second   rounds: {rounds}",
+        ]
     lines += ["", "Bars"]
     for bar in figures["bars"]:
         lines.append(f"   {'met    ' if bar['met'] else 'NOT MET'}  {bar['what']}: {bar['value']:g}{bar['unit']} ({bar['bar']})")

@@ -85,7 +85,7 @@ def test_growth_has_each_size_with_its_rows_and_memory_early_and_late(small):
 
 def test_every_bar_is_printed_beside_its_figure(small):
     figures, table = small
-    assert [bar["what"].split()[0] for bar in figures["bars"]] == ["1", "1", "1", "2", "2", "4", "4"]
+    assert [bar["what"].split()[0] for bar in figures["bars"]] == ["1", "1", "1", "2", "2", "4", "4", "6"]
     for bar in figures["bars"]:
         assert isinstance(bar["met"], bool)
         assert f"{bar['what']}: {bar['value']:g}{bar['unit']} ({bar['bar']})" in table
@@ -94,5 +94,5 @@ def test_every_bar_is_printed_beside_its_figure(small):
 def test_an_unknown_section_is_named_and_nothing_is_started():
     done = _bench("--only", "pipeline,everything")
     assert done.returncode == 2
-    assert "any of pipeline,core,floor,growth" in done.stderr
+    assert "any of pipeline,core,floor,growth,scan" in done.stderr
     assert done.stdout == ""

@@ -120,7 +120,8 @@ class Stage(Stack):
                 columns = connection.execute(
                     """
                     select c.oid::regclass::text, attname from pg_class c join pg_attribute a on attrelid = c.oid
-                    where relkind = 'r' and relnamespace = 'public'::regnamespace and attnum > 0 and attstorage in ('x', 'm') and not attisdropped
+                    where relkind = 'r' and relnamespace = 'public'::regnamespace and attnum > 0 and attstorage in ('x', 'm')
+                        and not attisdropped
                     """
                 ).fetchall()
                 for table, column in columns:
