@@ -74,7 +74,7 @@ test-cluster: ## Run the long tests of broker cluster and failover: each node an
 	@exec $(pytest) -m slow tests
 
 .PHONY: bench
-bench: ## Measure speed: pipeline, core, floor, growth, privacy (ORDERS=2000 a round, ONLY=pipeline,core for some); figures in .bench/bench.json
+bench: ## Measure speed: pipeline, core, floor, growth, privacy, scan (ORDERS=2000 a round, ONLY=pipeline,core for some); figures in .bench/bench.json
 	@deploy/bootstrap.sh dev
 	@exec $(python) -m tests.bench $(if $(filter file,$(origin ORDERS)),,--orders $(ORDERS)) $(if $(ONLY),--only "$(ONLY)")
 
@@ -82,6 +82,11 @@ bench: ## Measure speed: pipeline, core, floor, growth, privacy (ORDERS=2000 a r
 test-faults: ## Kill every service at every step of its work, one after the other, and compare the books (about 10 minutes)
 	@deploy/bootstrap.sh dev
 	@exec $(pytest) $(TESTS) -m sweep
+
+.PHONY: privacy-proof
+privacy-proof: ## Play made-up people with faults on the way, search every byte for them, and try every key; about 2 minutes; .proof/proof.json
+	@deploy/bootstrap.sh dev
+	@exec $(python) -m tests.proof
 
 .PHONY: check
 check: ## Lint, check types and import contracts; all are run, the first failure counts
@@ -103,5 +108,5 @@ lock: ## Lock the requirements anew from the .in files, with hashes (needs uv)
 .PHONY: clean
 clean: ## Stop the stack and remove everything that these commands made, its data too
 	@if [ -x $(python) ]; then $(python) -m deploy.local clean; fi
-	rm -rf .venv .run .demo .test .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf .venv .run .demo .test .bench .proof .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

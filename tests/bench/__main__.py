@@ -5,6 +5,7 @@
     3 floor      bare py-amqp and psycopg doing the same durable hops, for the ratio
     4 growth     the core with 0, 100,000 and 1,000,000 finished orders in the tables; memory after 1,000 and 20,000 orders
     5 privacy    the core with personal parts under keys, less the core with them in the clear
+    6 scan       the scanner of `make privacy-proof`; needs no servers
 
 Prints a table, writes .bench/bench.json, and says how it goes on standard error. Servers and services are started for it and ended with
 it. docs/benchmarks.md says how to read it. A bar that is not met is printed and is no failure; what does not work is: exit 1.
@@ -34,9 +35,10 @@ from tests.bench.patience import NothingMoves
 from tests.bench.pipeline import Run, run_pipeline
 from tests.bench.privacy import measure_privacy
 from tests.bench.processes import Processes
+from tests.bench.scan import measure_scan
 from tests.bench.stack import FOLDER, BenchStack, bench_stack
 
-SECTIONS = ("pipeline", "core", "floor", "growth", "privacy")
+SECTIONS = ("pipeline", "core", "floor", "growth", "privacy", "scan")
 FAILURES = (NothingMoves, NoRoom, CannotClone, StartError, requests.RequestException, psycopg.Error, OSError)
 
 
@@ -163,8 +165,12 @@ def main(words: list[str] | None = None) -> None:
     figures: dict[str, Any] = {"machine": report.of_machine(), "hops": report.of_hops(), "is_small": options.small}
     failure = None
     try:
-        with bench_stack(progress) as stack:
-            measure(stack, options.only, size, figures)
+        if options.only - {"scan"}:
+            with bench_stack(progress) as stack:
+                measure(stack, options.only, size, figures)
+        if "scan" in options.only:
+            progress("Scan: one file, read again and again.")
+            figures["scan"] = measure_scan(*((4, 1) if options.small else (192, 5)))
     except KeyboardInterrupt:
         sys.exit("The bench was interrupted; nothing of it runs any more.")
     except FAILURES as error:

@@ -25,6 +25,7 @@ from tests.bench.table import PACED, table
 Figures = dict[str, Any]
 PIPELINE_BAR, CORE_BAR, RATIO_BAR, P99_BAR_MS, GROWTH_BAR_PERCENT = 116, 225, 0.5, 70, 10
 PRIVACY_BAR_MS = 1.0
+SCAN_BAR_MEGABYTES = 100
 
 
 def of_runs(runs: Sequence[Run]) -> Figures:
@@ -143,6 +144,8 @@ def bars(figures: Mapping[str, Any]) -> list[Figures]:
     if privacy := figures.get("privacy"):
         added = privacy["added_ms_per_order_over_services"]
         bar("5 privacy, CPU per order over all services", added, PRIVACY_BAR_MS, at_most=True, unit=" ms")
+    if scan := figures.get("scan"):
+        bar("6 scan, megabytes per second", scan["megabytes_per_second"], SCAN_BAR_MEGABYTES)
     return found
 
 

@@ -33,6 +33,13 @@ def table(figures: Figures) -> str:
         lines += ["", "4  Growth: the core with finished orders in its tables", *_growth(growth)]
     if privacy := figures.get("privacy"):
         lines += ["", "5  Privacy: the core with parts under keys, and with parts in the clear", *_privacy(privacy)]
+    if scan := figures.get("scan"):
+        rounds = ", ".join(f"{rate:g}" for rate in scan["by_round"])
+        lines += [
+            "",
+            "6  The scan of the privacy proof",
+            f"   {scan['megabytes_per_second']:8.1f} MB per second   rounds: {rounds}",
+        ]
     lines += ["", "Bars"]
     for bar in figures["bars"]:
         lines.append(f"   {'met    ' if bar['met'] else 'NOT MET'}  {bar['what']}: {bar['value']:g}{bar['unit']} ({bar['bar']})")

@@ -95,7 +95,7 @@ def test_privacy_has_rounds_with_and_without_it_and_what_it_adds(small):
 
 def test_every_bar_is_printed_beside_its_figure(small):
     figures, table = small
-    assert [bar["what"].split()[0] for bar in figures["bars"]] == ["1", "1", "1", "2", "2", "4", "4", "5"]
+    assert [bar["what"].split()[0] for bar in figures["bars"]] == ["1", "1", "1", "2", "2", "4", "4", "5", "6"]
     for bar in figures["bars"]:
         assert isinstance(bar["met"], bool)
         assert f"{bar['what']}: {bar['value']:g}{bar['unit']} ({bar['bar']})" in table
@@ -104,5 +104,5 @@ def test_every_bar_is_printed_beside_its_figure(small):
 def test_an_unknown_section_is_named_and_nothing_is_started():
     done = _bench("--only", "pipeline,everything")
     assert done.returncode == 2
-    assert "any of pipeline,core,floor,growth,privacy" in done.stderr
+    assert "any of pipeline,core,floor,growth,privacy,scan" in done.stderr
     assert done.stdout == ""

@@ -80,6 +80,11 @@ def test_each_bar_stands_beside_its_figure_met_or_not():
     ]
 
 
+def test_the_scan_has_its_bar():
+    [found] = report.bars({"scan": {"megabytes_per_second": 99.0, "by_round": [99.0]}})
+    assert (found["what"], found["met"]) == ("6 scan, megabytes per second", False)
+
+
 def test_a_section_that_did_not_run_has_no_bar():
     whole = _figures(_run(1.0), _run(1.0), _run(0.2), _run(1.0, 2.3), 100.0)
     assert [bar["what"] for bar in report.bars({"core": whole["core"]})] == ["2 core, orders per second"]
