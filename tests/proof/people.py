@@ -45,9 +45,9 @@ class Person:
     order_number: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self.customer_id = f"m-{self._word('references.customer_id')}"
-        self.order_number = f"PP-{self._word('references.order_number')}"
-        self._title = f"Ring of {self._word('purchase.lines')}"
+        self.customer_id = f"m-{self._pseudonym('references.customer_id')}"
+        self.order_number = f"PP-{self._pseudonym('references.order_number')}"
+        self._title = f"Ring of {self._pseudonym('purchase.lines')}"
         self.parts = {
             "recipient": {
                 "name": f"Zoë {self._word('recipient.name')} d'Été",
@@ -120,6 +120,9 @@ class Person:
             "postal_code": f"{self._word(f'{part}.address.postal_code')}",
             "country": "US",
         }
+
+    def _pseudonym(self, name: str) -> str:
+        return self.mint.pseudonym(self.name, name)
 
     def _word(self, name: str) -> str:
         return self.mint.word(self.name, name)

@@ -62,4 +62,4 @@ class _RecordedWay(Way):
         super()._hand_to_client(data)
 
 
-STALL_SECONDS = 8.0
+STALL_SECONDS = 5.0
