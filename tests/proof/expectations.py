@@ -102,7 +102,7 @@ def _judge_one(
     rule = table[name][place]
     if rule == "may":
         row.pseudonyms += bool(where)
-    elif rule == "must" and place.removeprefix("sent_") in person.reaches:
+    elif rule == "must" and place.removeprefix("sent_") in person.reaches and name.partition(".")[0] in person.uses:
         row.expected += 1
         row.found += bool(where)
         if not where:

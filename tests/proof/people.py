@@ -29,16 +29,21 @@ WITHOUT_MARKER = {
 """Fields that nothing can be hidden in by which they would be known again."""
 
 
+OF_AN_ORDER = frozenset({"recipient", "contact", "billing"})
+
+
 @dataclass
 class Person:
-    """One made-up person with one order. `reaches` names the outside parties that the order's course leads to; `parts` the parts that
-    are theirs to use. `spared` are places whose holding of this person is told elsewhere, with the reason.
+    """One made-up person with one order. `reaches` names the outside parties that the order's course leads to, `uses` the parts that
+    are sent in their own place; `parts` are all of them in the clear. `spared` are places whose holding of this person is told
+    elsewhere, with the reason.
     """
 
     name: str
     mint: Mint
     provider: str = "paypal"
     reaches: frozenset[str] = frozenset()
+    uses: frozenset[str] = OF_AN_ORDER
     spared: dict[str, str] = field(default_factory=dict)
     parts: dict[str, dict[str, Any]] = field(init=False)
     customer_id: str = field(init=False)

@@ -36,6 +36,7 @@ def arrived(cast: Cast, without: Marker | None = None) -> Seen:
             for marker in cast.mint.made
             if TABLE[marker.field][place] == "must"
             and place.removeprefix("sent_") in cast[marker.person].reaches
+            and marker.field.partition(".")[0] in cast[marker.person].uses
             and marker != without
         ]
         seen.note(place, "a piece", 100, sightings)
