@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tests.proof.markers import Mint
-from tests.proof.people import Person
+from tests.proof.people import OF_AN_ORDER, Person
 
 _DELIVERED = frozenset({"carrier", "mailbox"})
 WRITTEN_BY_THE_SHOP = "the shop itself wrote it to the broker in the clear; it goes no further"
@@ -22,8 +22,10 @@ class Cast:
     def __post_init__(self) -> None:
         for name in ("amqp-paypal", "https-paypal", "dropped-billing", "database-error"):
             self._add(name, reaches=_DELIVERED)
-        for name in ("amqp-2checkout", "https-2checkout", "leaving", "staying"):
+        for name in ("amqp-2checkout", "https-2checkout"):
             self._add(name, provider="2checkout", reaches=_DELIVERED | {"twocheckout"})
+        for name in ("leaving", "staying"):
+            self._add(name, provider="2checkout", reaches=_DELIVERED | {"twocheckout"}, uses=OF_AN_ORDER | {"friend", "request"})
         self._add("refused-by-2checkout", provider="2checkout", reaches=frozenset({"twocheckout"}))
         self._add("refused-by-the-carrier", reaches=_DELIVERED)
         self._add("refused-by-the-mailbox", reaches=frozenset({"carrier"}))

@@ -30,6 +30,8 @@ from tests.proof.storefront import Storefront
 
 _SERVERS = ("data", "keyring", "broker")
 REQUEST = "proof-of-erasure"
+WHERE = {"data_files", "data_wal", "data_dump", "broker_files"}
+"""Where something sealed of everybody whose order went well must lie: else it was not looked for."""
 
 
 class Erasure:
@@ -82,17 +84,20 @@ class Erasure:
         self._the_other_s_still_open(theirs[self._staying.name], now)
         self._old_keys_are_nowhere(now)
 
-    def _all_sealed(self, backups: Path) -> set[bytes]:
-        found: set[bytes] = set()
+    def _all_sealed(self, backups: Path) -> dict[bytes, set[str]]:
+        """Every box and envelope in the copies, with the places where it lies."""
+        found: dict[bytes, set[str]] = {}
         for piece in (*self.copies(), *places.backed_up(backups)):
-            found |= sealed_in(piece.content if isinstance(piece.content, bytes) else piece.content.read_bytes())
-        if missing := self._standing - found:
+            content = piece.content if isinstance(piece.content, bytes) else piece.content.read_bytes()
+            for sealed in sealed_in(content):
+                found.setdefault(sealed, set()).add(piece.place)
+        if missing := self._standing - found.keys():
             self.faults.append(
                 f"erasure: {len(missing)} of {len(self._standing)} boxes and envelopes of the databases are not in the copies"
             )
         return found
 
-    def _opened_with_the_keys_of_then(self, kept: set[bytes]) -> dict[str, list[tuple[bytes, Name | None]]]:
+    def _opened_with_the_keys_of_then(self, kept: dict[bytes, set[str]]) -> dict[str, list[tuple[bytes, Name | None]]]:
         """Person → what of theirs is in the copies, each with the name it was closed under (None: a box)."""
         theirs: dict[str, list[tuple[bytes, Name | None]]] = {person.name: [] for person in self._people}
         closed = 0
@@ -110,8 +115,15 @@ class Erasure:
             }
             if not wanted <= kinds.keys():
                 self.faults.append(f"erasure: of {person.name} the copies hold only {', '.join(sorted(kinds)) or 'nothing'}")
+            where = {place for sealed, _ in theirs[person.name] for place in kept[sealed]}
+            if not where >= WHERE:
+                self.faults.append(
+                    f"erasure: nothing of {person.name} lies in {', '.join(sorted(WHERE - where))}, which cannot be"
+                )
             told = ", ".join(f"{count} × {kind}" for kind, count in sorted(kinds.items()))
-            self.lines.append(f"Erasure: the copies hold of {person.name} {told}; with the keys of that moment each opens.")
+            self.lines.append(
+                f"Erasure: the copies ({', '.join(sorted(where))}) hold of {person.name} {told}; each opens with the keys of then."
+            )
         self.lines.append(
             f"Erasure: {len(kept)} boxes and envelopes are in the copies, {closed} of them open with no key of that moment."
         )

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 from shared.policy import Policy
 from shared.policy.compilation import canaries
+from tests.proof.markers import PERSONAL, PSEUDONYM
 from tests.proof.people import Person
 from tests.proof.scanner import Sighting
 
+NOBODY = "nobody known"
 # Which rule of the policy a leak breaks. Of what is sent it is the party's own rule and those of the calls to it.
 _RULE_OF_PLACE = {
     **dict.fromkeys(("data_files", "data_wal", "data_dump", "data_statistics"), ("guards", "database-columns")),
@@ -65,7 +67,7 @@ class Seen:
         self.pieces[place] = self.pieces.get(place, 0) + 1
         self.bytes[place] = self.bytes.get(place, 0) + read
         for it in sightings:
-            of = (it.marker.person, it.marker.field) if it.marker else ("nobody", "a marker that is cut off")
+            of = (it.marker.person, it.marker.field) if it.marker else (NOBODY, it.kind)
             self.where.setdefault(place, {}).setdefault(of, set()).add((piece, it.encoding))
 
 
@@ -79,14 +81,13 @@ def judge(policy: Policy, people: Mapping[str, Person], seen: Seen) -> list[Row]
         for person in people.values():
             for name in dict.fromkeys(marker.field for marker in person.mint.of(person.name)):
                 _judge_one(policy, table, row, person, name, there.get((person.name, name), set()))
-        for (person_name, name), where in there.items():
-            if person_name not in people and not person_name.startswith(PLANTED):
-                row.faults += [_leak(policy, place, name, person_name, *it) for it in sorted(where)]
+        # What was written over in part: whose it was nobody can say, but of which kind.
+        for kind in {PERSONAL} if place in policy.canaries.pseudonymous_places else {PERSONAL, PSEUDONYM}:
+            row.faults += [
+                _leak(policy, place, f"a {kind} marker, cut off,", NOBODY, *it) for it in sorted(there.get((NOBODY, kind), set()))
+            ]
         rows.append(row)
     return rows
-
-
-PLANTED = "planted"
 
 
 def _judge_one(
@@ -101,7 +102,7 @@ def _judge_one(
     rule = table[name][place]
     if rule == "may":
         row.pseudonyms += bool(where)
-    elif rule == "must" and place.removeprefix("sent_") in person.reaches:
+    elif rule == "must" and place.removeprefix("sent_") in person.reaches and name.partition(".")[0] in person.uses:
         row.expected += 1
         row.found += bool(where)
         if not where:

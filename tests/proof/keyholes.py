@@ -28,7 +28,7 @@ from tests.proof.stage import KEYRINGS, Stage
 
 PART_OF = {"payments": "billing", "shipping": "recipient", "notifications": "contact"}
 # How a sealed text stands in bytes: as JSON, however often escaped, and as PostgreSQL's jsonb keeps an object, keys before values.
-# Each pattern knows the end too: what a page of the log cut in two is no box any more.
+# Each pattern knows the end too: what was written over in part is no box any more.
 _IN_JSON = re.compile(rb'box\\*"\s*:\s*\\*"([A-Za-z0-9+/_-]{64,}={0,2})\\*"')
 _ENVELOPE_IN_JSONB = re.compile(rb"boxformpolicy_version([A-Za-z0-9+/]{64,}?={0,2})(?:part|label)\d{4}-\d\d-\d\d")
 _BOX_IN_JSONB = re.compile(rb"boxkey_idsealed_for([A-Za-z0-9+/_-]{64,}?={0,2})(?:shipping|payments|notifications)-")

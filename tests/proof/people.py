@@ -29,25 +29,30 @@ WITHOUT_MARKER = {
 """Fields that nothing can be hidden in by which they would be known again."""
 
 
+OF_AN_ORDER = frozenset({"recipient", "contact", "billing"})
+
+
 @dataclass
 class Person:
-    """One made-up person with one order. `reaches` names the outside parties that the order's course leads to; `parts` the parts that
-    are theirs to use. `spared` are places whose holding of this person is told elsewhere, with the reason.
+    """One made-up person with one order. `reaches` names the outside parties that the order's course leads to, `uses` the parts that
+    are sent in their own place; `parts` are all of them in the clear. `spared` are places whose holding of this person is told
+    elsewhere, with the reason.
     """
 
     name: str
     mint: Mint
     provider: str = "paypal"
     reaches: frozenset[str] = frozenset()
+    uses: frozenset[str] = OF_AN_ORDER
     spared: dict[str, str] = field(default_factory=dict)
     parts: dict[str, dict[str, Any]] = field(init=False)
     customer_id: str = field(init=False)
     order_number: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self.customer_id = f"m-{self._word('references.customer_id')}"
-        self.order_number = f"PP-{self._word('references.order_number')}"
-        self._title = f"Ring of {self._word('purchase.lines')}"
+        self.customer_id = f"m-{self._pseudonym('references.customer_id')}"
+        self.order_number = f"PP-{self._pseudonym('references.order_number')}"
+        self._title = f"Ring of {self._pseudonym('purchase.lines')}"
         self.parts = {
             "recipient": {
                 "name": f"Zoë {self._word('recipient.name')} d'Été",
@@ -120,6 +125,9 @@ class Person:
             "postal_code": f"{self._word(f'{part}.address.postal_code')}",
             "country": "US",
         }
+
+    def _pseudonym(self, name: str) -> str:
+        return self.mint.pseudonym(self.name, name)
 
     def _word(self, name: str) -> str:
         return self.mint.word(self.name, name)

@@ -22,6 +22,7 @@ from tests.proof.stage import KEYRINGS, Stage
 
 _HEX = re.compile(rb"x((?:[0-9a-f]{2}){8,})")
 _MAIL = re.compile(rb"(?:^|\r\n)DATA\r\n(.*?)\r\n\.\r\n", re.DOTALL | re.IGNORECASE)
+_LOG_PAGE_BYTES = 8192
 _NOT_OURS = {sandbox.party for sandbox in SANDBOXES}
 
 
@@ -51,9 +52,21 @@ def files(stage: Stage) -> Iterator[Piece]:
 
 
 def cluster_files(folder: Path, cluster: str) -> Iterator[Piece]:
-    """PostgreSQL's data folder, its write-ahead log apart."""
+    """PostgreSQL's data folder, its write-ahead log apart and without what parts its pages: a record goes on from one to the next."""
     yield from _beneath(folder, f"{cluster}_files", lambda path: path.relative_to(folder).parts[0] != "pg_wal")
-    yield from _beneath(folder / "pg_wal", f"{cluster}_wal")
+    for piece in _beneath(folder / "pg_wal", f"{cluster}_wal"):
+        yield (
+            Piece(piece.place, piece.name, joined_pages(piece.content.read_bytes())) if isinstance(piece.content, Path) else piece
+        )
+
+
+def joined_pages(log: bytes) -> bytes:
+    """A segment of the write-ahead log without its pages' heads (`access/xlog_internal.h`: of 40 bytes where a flag says so, else of 24)."""
+    starts = range(0, len(log), _LOG_PAGE_BYTES)
+    return b"".join(
+        log[start + (40 if log[start + 2 : start + 3] and log[start + 2] & 2 else 24) : start + _LOG_PAGE_BYTES]
+        for start in starts
+    )
 
 
 def broker_files(folder: Path) -> Iterator[Piece]:
@@ -72,7 +85,7 @@ def sent(folder: Path, place: str) -> Iterator[Piece]:
 def as_read(mail: bytes) -> bytes:
     """A mail's headers and bodies, decoded."""
     message = email.message_from_bytes(mail, policy=email.policy.default)
-    texts = [f"{name}: {value}".encode() for name, value in message.items()]
+    texts: list[bytes] = []
     for part in message.walk():
         texts += [f"{name}: {value}".encode() for name, value in part.items()]
         content = part.get_payload(decode=True)

@@ -17,8 +17,8 @@ import psycopg
 
 from deploy.local.configuration import SANDBOXES
 from shared.delivery.topology import ANSWERS_EXCHANGE
-from tests.proof.expectations import PLANTED, Seen
-from tests.proof.markers import Marker, Mint
+from tests.proof.expectations import Seen
+from tests.proof.markers import PLANTED, Marker, Mint
 from tests.proof.places import Piece
 from tests.proof.stage import Stage
 from tests.proof.writing import WRITTEN

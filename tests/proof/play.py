@@ -34,6 +34,10 @@ DEATHS = {"orders": "committed:3", "shipping": "call_answered:2", "notifications
 """Who is killed at which step of its work (`shared/delivery/steps.py`), each while orders are on their way."""
 
 
+_FAILURES = {"paypal": {"503"}, "twocheckout": {"500", "502", "400"}, "carrier": {"500", "400"}}
+_SILENT = ("carrier", "mailbox", "twocheckout")
+
+
 @dataclass
 class Played:
     """What was seen while it was played: what stood in queues, and which faults came about."""
@@ -67,6 +71,7 @@ class Play:
             self._requests()
             self._say("Waiting for every order's end.")
             self._everything_ends(("database-error", "refused-by-the-mailbox"))
+            self._note_failures()
         return self.played
 
     # ── what goes well ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -132,8 +137,18 @@ class Play:
         self._fault(
             "CARRIER", "POST", "/v1/labels", 500, {"errors": [{"error_type": "system", "error_code": "unspecified", **echo}]}
         )
-        for party in ("carrier", "mailbox", "twocheckout"):
+        for party in _SILENT:
             self._stage.recorders[party].stall(1)
+
+    def _note_failures(self) -> None:
+        """That every failure of an outside party came about."""
+        for party, statuses in _FAILURES.items():
+            recorder = self._stage.recorders[party]
+            assert statuses <= recorder.statuses.keys(), f"{party} did not fail as it was told"
+            self.played.faults |= {f"{party} answered {status}": recorder.statuses[status] for status in sorted(statuses)}
+        for party in _SILENT:
+            assert self._stage.recorders[party].stalled, f"{party} was never silent"
+            self.played.faults[f"{party} was silent"] = self._stage.recorders[party].stalled
 
     def _refused_by_parties(self) -> None:
         person = self._cast["refused-by-2checkout"]

@@ -6,6 +6,7 @@ import itertools
 import socket
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -21,6 +22,8 @@ class Recorder(Proxy):
         self._numbers = itertools.count(1)
         self._stalls, self._lock = 0, threading.Lock()
         self.stalled = 0
+        self.statuses: Counter[str] = Counter()
+        """How often the party answered with each status, where it speaks HTTP."""
         super().__init__(url)
 
     def address(self, url: str) -> str:
@@ -42,6 +45,12 @@ class Recorder(Proxy):
             self.stalled += 1
             return True
 
+    def note_answer(self, data: bytes) -> None:
+        """Count the status of an answer that begins here."""
+        if data.startswith(b"HTTP/"):
+            with self._lock:
+                self.statuses[data[9:12].decode("ascii", "replace")] += 1
+
     def _way(self, client: socket.socket, server: socket.socket) -> Way:
         return _RecordedWay(client, server, self, self.folder / f"{next(self._numbers)}.sent")
 
@@ -57,9 +66,10 @@ class _RecordedWay(Way):
         super()._hand_to_server(data)
 
     def _hand_to_client(self, data: bytes) -> None:
+        self._recorder.note_answer(data)
         if self._recorder.is_to_stall():
             time.sleep(STALL_SECONDS)
         super()._hand_to_client(data)
 
 
-STALL_SECONDS = 8.0
+STALL_SECONDS = 5.0

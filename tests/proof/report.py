@@ -50,6 +50,7 @@ class Verdict:
             "",
             "Expected and found: fields of people that the policy sends there. Pseudonyms: numbers and titles that it lets stand there.",
             "There is no tracer, and so no trace: the header `traceparent` is among the messages and what is sent.",
+            f"Read {self.scanned_bytes / 1e6:.0f} MB in {self.scan_seconds:.0f} s.",
             f"Self-test: {self.planted - len(self.unseen)} of {self.planted} plantings were seen, each encoding in each place.",
             f"Faults on the way: {len(self.faults_on_the_way)}, all of them came about.",
             f"Fields that can carry no marker: {', '.join(sorted(self.without_marker))}.",

@@ -26,10 +26,11 @@ _DEPTH = 2
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A marker that was found, and how it was written. `marker` is None where the root stood without what should follow it."""
+    """A marker that was found, and how it was written. `marker` is None where the root stood without what should follow it; `kind` is known."""
 
     marker: Marker | None
     encoding: str
+    kind: str
 
 
 class Scanner:
@@ -37,8 +38,10 @@ class Scanner:
 
     def __init__(self, markers: Sequence[Marker]) -> None:
         self._markers = tuple(markers)
-        names, words = _table((root, root) for root in dict.fromkeys(marker.root for marker in markers))
-        self._roots, self._root_encodings = BytesAhoCorasick(words, implementation=Implementation.DFA), [it[1] for it in names]
+        kinds = {marker.root: marker.kind for marker in markers}
+        names, words = _table((root, root) for root in kinds)
+        self._roots = BytesAhoCorasick(words, implementation=Implementation.DFA)
+        self._cut_off = [Sighting(None, encoding, kinds[root]) for root, encoding in names]
 
     def search(self, data: bytes) -> set[Sighting]:
         """Every marker in these bytes, and in what is compressed in them."""
@@ -67,15 +70,15 @@ class Scanner:
         end = len(view) if is_last else len(view) - _BEHIND
         for number, start, stop in self._roots.find_matches_as_indexes(view, overlapping=True):
             if stop <= end:
-                found |= self._named(view[max(0, start - _BEFORE) : stop + _BEHIND], self._root_encodings[number])
+                found |= self._named(view[max(0, start - _BEFORE) : stop + _BEHIND], self._cut_off[number])
         if depth:
             for inner in opened(chunk):
                 self._search(inner, found, is_last=True, depth=depth - 1)
 
-    def _named(self, window: bytes, encoding: str) -> set[Sighting]:
+    def _named(self, window: bytes, cut_off: Sighting) -> set[Sighting]:
         matcher, names = self._whole
         hits = matcher.find_matches_as_indexes(window, overlapping=True)
-        return {Sighting(*names[number]) for number, _, _ in hits} or {Sighting(None, encoding)}
+        return {Sighting(*names[number], names[number][0].kind) for number, _, _ in hits} or {cut_off}
 
     @cached_property
     def _whole(self) -> tuple[BytesAhoCorasick, list[tuple[Marker, str]]]:

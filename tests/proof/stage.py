@@ -30,8 +30,8 @@ _SETTINGS = {
     # What a service of the product waits seconds or minutes for, the proof need not.
     "LATER_RUNGS_SECONDS": "0.3,0.3,0.5,0.5,1,1,1,1,2,2,2,2,2,2",
     "SWEEP_SECONDS": "0.3",
-    "LEASE_SECONDS": "6",
-    "CALL_SECONDS": "4",
+    "LEASE_SECONDS": "4",
+    "CALL_SECONDS": "2.5",
     "PUBLISH_LEASE_SECONDS": "2",
     "DOUBT_SECONDS": "0.5",
 }

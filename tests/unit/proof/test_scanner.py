@@ -10,7 +10,7 @@ import pytest
 
 from tests.proof import scanner as rooms
 from tests.proof.encodings import NAMES
-from tests.proof.markers import Mint
+from tests.proof.markers import PERSONAL, PSEUDONYM, Mint
 from tests.proof.scanner import Scanner, Sighting
 from tests.proof.writing import WRITTEN
 
@@ -63,7 +63,13 @@ def test_what_only_looks_like_a_marker_is_not_one(spoilt: Callable[[str], str], 
 
 
 def test_a_root_without_a_code_is_seen_too(mint: Mint, scanner: Scanner) -> None:
-    assert scanner.search(f"... {mint.word_root}!!!! ...".encode()) == {Sighting(None, "utf-8")}
+    assert scanner.search(f"... {mint.word_root}!!!! ...".encode()) == {Sighting(None, "utf-8", PERSONAL)}
+
+
+def test_of_what_is_cut_off_the_kind_is_known(mint: Mint) -> None:
+    other = Mint()
+    text = other.pseudonym("ana", "references.customer_id")
+    assert Scanner(other.made).search(text[:9].encode()) == {Sighting(None, "utf-8", PSEUDONYM)}
 
 
 def test_another_run_s_markers_are_not_ours(scanner: Scanner) -> None:

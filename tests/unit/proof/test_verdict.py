@@ -11,7 +11,7 @@ from shared.policy import Policy, load
 from shared.policy.compilation import canaries
 from tests.proof.cast import Cast
 from tests.proof.expectations import Row, Seen, judge, places_without_rule
-from tests.proof.markers import Marker, Mint
+from tests.proof.markers import PERSONAL, PLANTED, PSEUDONYM, Marker, Mint
 from tests.proof.people import WITHOUT_MARKER, undecided
 from tests.proof.planting import Planter
 from tests.proof.report import Verdict
@@ -32,10 +32,11 @@ def arrived(cast: Cast, without: Marker | None = None) -> Seen:
     seen = Seen(PLACES)
     for place in PLACES:
         sightings = [
-            Sighting(marker, "utf-8")
+            Sighting(marker, "utf-8", marker.kind)
             for marker in cast.mint.made
             if TABLE[marker.field][place] == "must"
             and place.removeprefix("sent_") in cast[marker.person].reaches
+            and marker.field.partition(".")[0] in cast[marker.person].uses
             and marker != without
         ]
         seen.note(place, "a piece", 100, sightings)
@@ -63,7 +64,7 @@ def test_a_marker_in_any_place_is_a_fault_that_names_its_clause(place: str, fiel
         person = "in-headers"  # nothing of theirs may go anywhere
         marker = next(it for it in cast.mint.of(person) if it.field == field)
     seen = arrived(cast)
-    seen.note(place, "there", 10, [Sighting(marker, "base64 at 1")])
+    seen.note(place, "there", 10, [Sighting(marker, "base64 at 1", marker.kind)])
     [fault] = faults(judge(POLICY, cast.people, seen))
     assert (fault.kind, fault.place, fault.piece, fault.field, fault.person) == ("leak", place, "there", field, person)
     assert fault.clauses
@@ -82,7 +83,7 @@ def test_a_pseudonym_may_be_in_the_data_and_not_in_the_keyring(cast: Cast) -> No
     marker = next(it for it in cast.mint.of("leaving") if it.field == "references.customer_id")
     for place, wanted in (("data_files", 0), ("keyring_files", 1), ("metrics", 1)):
         seen = arrived(cast)
-        seen.note(place, "there", 10, [Sighting(marker, "utf-8")])
+        seen.note(place, "there", 10, [Sighting(marker, "utf-8", marker.kind)])
         assert len(faults(judge(POLICY, cast.people, seen))) == wanted, place
 
 
@@ -90,14 +91,24 @@ def test_what_the_shop_wrote_to_the_broker_itself_is_told_elsewhere_and_nowhere_
     marker = next(it for it in cast.mint.of("clear-over-amqp") if it.field == "recipient.name")
     for place, wanted in (("broker_files", 0), ("logs", 1), ("data_wal", 1)):
         seen = arrived(cast)
-        seen.note(place, "there", 10, [Sighting(marker, "utf-8")])
+        seen.note(place, "there", 10, [Sighting(marker, "utf-8", marker.kind)])
         assert len(faults(judge(POLICY, cast.people, seen))) == wanted, place
 
 
-def test_a_marker_that_is_cut_off_is_a_fault(cast: Cast) -> None:
+@pytest.mark.parametrize(
+    ("kind", "place", "wanted"),
+    [
+        (PERSONAL, "logs", 1),
+        (PERSONAL, "data_files", 1),
+        (PSEUDONYM, "data_files", 0),
+        (PSEUDONYM, "metrics", 1),
+        (PLANTED, "metrics", 0),
+    ],
+)
+def test_a_marker_that_is_cut_off_is_a_fault_where_its_kind_may_not_be(kind: str, place: str, wanted: int, cast: Cast) -> None:
     seen = arrived(cast)
-    seen.note("logs", "there", 10, [Sighting(None, "hex")])
-    assert len(faults(judge(POLICY, cast.people, seen))) == 1
+    seen.note(place, "there", 10, [Sighting(None, "hex", kind)])
+    assert len(faults(judge(POLICY, cast.people, seen))) == wanted
 
 
 def test_every_field_and_every_place_of_the_policy_is_decided_on(cast: Cast) -> None:
@@ -116,7 +127,7 @@ def test_a_new_field_and_a_new_place_are_named_until_somebody_decides(cast: Cast
 
 
 def test_a_planting_that_nobody_saw_spoils_the_verdict(cast: Cast) -> None:
-    planter = Planter(mint := Mint())
+    planter = Planter(mint := Mint(PLANTED))
     scanner = Scanner(mint.made)
     seen = arrived(cast)
     for where in ("data", "keyring", "broker", "metrics", "traces", "terminal", "logs", "answers"):
@@ -131,7 +142,7 @@ def test_a_planting_that_nobody_saw_spoils_the_verdict(cast: Cast) -> None:
 
 def test_the_report_holds_no_value(cast: Cast) -> None:
     seen = arrived(cast)
-    seen.note("logs", "there", 10, [Sighting(marker, "utf-8") for marker in cast.mint.made])
+    seen.note("logs", "there", 10, [Sighting(marker, "utf-8", marker.kind) for marker in cast.mint.made])
     told = verdict(rows=judge(POLICY, cast.people, seen))
     assert not told.good
     text = "\n".join(told.lines()) + json.dumps(told.as_json(), default=str)
