@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Protocol
 
+from services.notifications.difficulty_letters import DIFFICULTY_LETTERS
 from services.notifications.domain import DELIVERY, ORDER_CONFIRMATION, SHIPMENT
 from services.notifications.letters import DeliveryMail, Letter, LetterLine, OrderConfirmation, ShipmentMail, Shop, message_id
 from shared.contracts.values import Money, OrderKey
@@ -31,6 +32,8 @@ def compose(about: OrderKey, details: dict[str, Any], contact: Contact, shop: Sh
         "to_email": contact.email,
         "language": contact.language,
     }
+    if kind in DIFFICULTY_LETTERS:
+        return DIFFICULTY_LETTERS[kind](**common)
     return {ORDER_CONFIRMATION: _confirmation, SHIPMENT: _shipment, DELIVERY: _delivery}[kind](details, common)
 
 
