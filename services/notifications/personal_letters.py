@@ -1,7 +1,7 @@
 """What a friend reads to whom a member recommended an article, and what whoever asked the staff for something reads.
 
-The invitation names neither the member, whom this service knows by a number alone, nor anything of the friend's but the name in its greeting; it
-shows the way out in its text and in its headers (clauses 34 and 35). None of the three has to do with an order.
+The invitation does not name the member, whom this service knows by a number alone, and of the friend it has the name in its greeting.
+It shows the way out in its text and in its headers (clauses 34 and 35). None of the three has to do with an order.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from services.notifications import friend_store, inquiry_store
 from shared.contracts.person_events import PreferencesNoted
 from shared.contracts.values import OrderKey
 from shared.custody.persons import KeptEnvelope
@@ -39,6 +40,8 @@ class NotificationsPersons:
             ),
             "held": person_traces.count_messages(connection, shop, customer_id),
             "intents": person_traces.count_calls(connection, shop, theirs),
+            **friend_store.count_of(connection, shop, customer_id),
+            **inquiry_store.count_of(connection, shop, customer_id),
         }
 
     def sweep(self, connection: type_of_connection, shop: str, customer_id: str, orders: Sequence[str]) -> None:
@@ -49,13 +52,15 @@ class NotificationsPersons:
         connection.execute(f"update correspondences set tracking = null, is_cancelled = true where {_THEIRS}".encode(), theirs)
         connection.execute(f"delete from contacts where {_THEIRS}".encode(), theirs)
         connection.execute(f"delete from preference_changes where {_PERSON}".encode(), (shop, customer_id))
+        friend_store.sweep_of(connection, shop, customer_id)
+        inquiry_store.sweep_of(connection, shop, customer_id)
 
     def envelopes(self, connection: type_of_connection, shop: str, customer_id: str) -> list[KeptEnvelope]:
         rows = connection.execute(
             f"select order_number, contact from contacts where {_PERSON} and contact is not null order by order_number".encode(),
             (shop, customer_id),
         )
-        return [KeptEnvelope(*row) for row in rows]
+        return [*(KeptEnvelope(*row) for row in rows), *inquiry_store.envelopes_of(connection, shop, customer_id)]
 
     def told(self, connection: type_of_connection, shop: str, customer_id: str) -> dict[str, list[dict[str, Any]]]:
         mails = connection.execute(
@@ -72,7 +77,8 @@ class NotificationsPersons:
             """,
             (shop, customer_id),
         )
-        return {"correspondences": _dicts(mails), "preference_changes": _dicts(chosen)}
+        asked = inquiry_store.told_of(connection, shop, customer_id)
+        return {"correspondences": _dicts(mails), "preference_changes": _dicts(chosen), "special_requests": asked}
 
 
 def replace_contact(connection: type_of_connection, key: OrderKey, contact: dict[str, Any]) -> bool:

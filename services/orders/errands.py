@@ -1,7 +1,7 @@
 """What a person entrusts to the shop beside orders, a friend to write to or a special request: passed on sealed, and kept nowhere.
 
-The contract names no answer for them: over HTTPS they are accepted, on the queue nothing is said, for what becomes of a friend's mail would tell
-the sender of the friend.
+The contract names no answer for them: over HTTPS they are accepted, on the queue nothing is said, for what becomes of a friend's mail
+would tell the sender of the friend.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ class Answers(Protocol):
 
 
 def pass_on(event: StorefrontEvent, store: Answers, policy_version: str) -> Answered:
-    """Hand an errand to notifications, once; a repeat gets the same answer again. What an older release deferred is done when it is replayed."""
+    """Hand an errand to notifications, once; a repeat gets the same answer again.
+
+    What an older release deferred is done when it is replayed.
+    """
     before = store.answered(event.source, event.id)
     if before is not None and before.kind != "event_deferred":
         before.answer()
