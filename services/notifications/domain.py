@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from services.notifications.difficulties import CANCELLATION, DIFFICULTIES, OF_A_HOLD
+from services.notifications.difficulties import CANCELLATION, DIFFICULTIES
 from shared.contracts.aggregate import Aggregate, Intent
 from shared.contracts.errors import TryLater
 from shared.contracts.events import MailSent, PartRefused
@@ -70,6 +70,7 @@ class Correspondence(Aggregate):
     tracking: dict[str, Any] | None = None
     mails: dict[str, str] | None = None
     ended_at: datetime | None = None
+    held: dict[str, str] | None = None
     released_at: datetime | None = None
 
     def entrust(self, *, customer_id: str, order: dict[str, Any], contact: dict[str, Any]) -> None:
@@ -113,15 +114,17 @@ class Correspondence(Aggregate):
 
     def hold(self, difficulties: Sequence[str], held_at: datetime) -> None:
         """The order waits for sound parts; a hold that is known to be over is no trouble any more."""
-        if self.released_at is None or self.released_at < held_at:
-            for difficulty in difficulties:
-                self._owe(difficulty)
+        if self.released_at is not None and held_at <= self.released_at:
+            return
+        self.held = {**(self.held or {}), **dict.fromkeys(difficulties, held_at.isoformat())}
+        for difficulty in difficulties:
+            self._owe(difficulty)
 
     def release(self, released_at: datetime) -> None:
         """The hold is over: what could not be told yet need not be told."""
         self.released_at = max(released_at, self.released_at or released_at)
-        told = set(OF_A_HOLD.values())
-        self.mails = {kind: state for kind, state in self._mails.items() if not (kind in told and state == OWED)}
+        over = {kind for kind, at in (self.held or {}).items() if datetime.fromisoformat(at) <= self.released_at}
+        self.mails = {kind: state for kind, state in self._mails.items() if not (kind in over and state == OWED)}
 
     def cancel(self, at: datetime, difficulty: str | None = None) -> None:
         """Nothing more is owed but word of the cancellation itself, where the buyer did not ask for it; what is being sent is sent."""

@@ -63,6 +63,7 @@ def add(
 
 
 def invitation(connection: type_of_connection, shop: str, referral: str) -> KeptInvitation | None:
+    """An invitation as it stands; None where it has ended, or its member was erased."""
     row = connection.execute(
         f"select customer_id, friend, item, begun_at from invitations where {_THIS}".encode(), (shop, referral)
     ).fetchone()

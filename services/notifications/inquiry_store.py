@@ -192,6 +192,7 @@ def ended(connection: type_of_connection, before: datetime, limit: int) -> list[
 
 
 def standing(connection: type_of_connection, before: datetime) -> Standing:
+    """What of the requests' clearing is left."""
     row: Any = connection.execute(
         "select count(*), 0, min(ended_at) from special_requests where ended_at is not null and ended_at <= %s", (before,)
     ).fetchone()

@@ -61,13 +61,13 @@ class Shop:
 class Letter:
     """What every letter knows. `language` is the recipient's BCP 47 tag; without texts in it the letter is in English.
 
-    `order_number` is empty where it is about no order.
+    `order_number` is None where it is about no order.
     """
 
     kind: ClassVar[str]
 
     message_id: str
-    order_number: str = ""
+    order_number: str | None = None
     to_name: str = field(repr=False)
     to_email: str = field(repr=False)
     language: str = "en"
@@ -212,11 +212,11 @@ def render(letter: Letter, shop: Shop, at: datetime) -> RenderedMail:
         raise ValueError("at needs a time zone")
     if not _MESSAGE_ID.fullmatch(letter.message_id):
         raise Parked("message_id_unfit")
-    if letter.order_number and not _ORDER_NUMBER.fullmatch(letter.order_number):
+    if letter.order_number is not None and not _ORDER_NUMBER.fullmatch(letter.order_number):
         raise Parked("order_number_unfit")
     recipient = Mailbox.parse(letter.to_email)
     texts = _texts(letter.kind, letter.language)
-    values = {"name": one_line(letter.to_name), "shop": one_line(shop.name), "order_number": letter.order_number}
+    values = {"name": one_line(letter.to_name), "shop": one_line(shop.name), "order_number": letter.order_number or ""}
     values |= _values(letter, texts.style)
     heading, _, text = texts.text.render(_isolated(values)).partition("\n\n")
     subject = heading.removeprefix("Subject: ")
@@ -229,7 +229,7 @@ def render(letter: Letter, shop: Shop, at: datetime) -> RenderedMail:
         f"Message-ID: {letter.message_id}",
         "Auto-Submitted: auto-generated",
         f"X-Brown-Paper-Kind: {letter.kind}",
-        *((f"X-Brown-Paper-Order: {letter.order_number}",) if letter.order_number else ()),
+        *((f"X-Brown-Paper-Order: {letter.order_number}",) if letter.order_number is not None else ()),
         *letter.more_headers(),
     )
     return RenderedMail(

@@ -18,11 +18,15 @@ ROOMS = {"__init__", "__main__", "domain", "gateway", "handlers", "service", "se
 OWN_ROOMS = {
     "orders": {
         *("deadlines", "intake", "keyboard", "open_orders", "oversight", "oversight_store", "parts", "watch"),
-        *("request_handlers", "request_store", "requests", "rights"),
+        *("request_handlers", "request_store", "requests", "rights", "errands"),
     },
     "payments": {"persons", "retention"},
     "shipping": {"commands", "paper", "persons", "retention", "staff", "typesetting"},
-    "notifications": {"composing", "letters", "mail_format", "persons", "retention"},
+    "notifications": {
+        *("composing", "letters", "mail_format", "persons", "retention", "mailing", "links"),
+        *("difficulties", "difficulty_door", "difficulty_letters", "personal_letters", "entrusting"),
+        *("friends", "friend_store", "friend_door", "inquiries", "inquiry_store", "desk"),
+    },
 }
 STORES = {
     "store.py",
@@ -31,6 +35,8 @@ STORES = {
     "persons.py",
     "request_store.py",
     "retention.py",
+    "friend_store.py",
+    "inquiry_store.py",
 }  # where SQL may stand
 FOLDERS = {"gateway", "schema", "templates", "fonts"}
 WITHOUT_A_PARTY = {"orders"}
