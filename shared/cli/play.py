@@ -203,7 +203,7 @@ class Demo:
 
 
 def expected(counts: Mapping[str, int], orders: int | None) -> dict[str, int]:
-    """How far each bar has to go, as far as it can be known: what was refused or declined goes no further, and a decline is told by one mail."""
+    """How far each bar has to go, as far as it can be known: what was refused or declined goes no further. Of a decline one mail tells."""
     total = orders if orders is not None else counts["published"]
     accepted = total - counts["refused"]
     paid = accepted - counts["declined"] - counts["cancelled"]
