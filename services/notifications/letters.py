@@ -73,7 +73,7 @@ class Letter:
     language: str = "en"
 
     def values(self) -> dict[str, Any]:
-        """What its templates are filled with beside names and the order's number; texts of one line each, or lists of such."""
+        """What its templates are filled with beside names and the order's number; texts of one line each, or lists of such by name."""
         return {}
 
     def more_headers(self) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ class RequestReply(Letter):
 
     def values(self) -> dict[str, Any]:
         paragraphs = (one_line(paragraph) for paragraph in self.text.replace("\r\n", "\n").split("\n\n"))
-        return {"paragraphs": [paragraph for paragraph in paragraphs if paragraph]}
+        return {"paragraphs": [{"text": paragraph} for paragraph in paragraphs if paragraph]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,7 +110,8 @@ def test_who_refused_all_mailings_is_told_and_who_was_erased_is_not(
         buyer.customer_id = customer
         buyer.entrust()
     wait_for(
-        lambda: len(notifications.rows("select 1 from contacts where customer_id in ('m-silent', 'm-gone')")) == 2, "both contacts"
+        lambda: len(notifications.rows("select 1 from contacts where customer_id in ('m-silent', 'm-gone')")) == 2,
+        "both contacts",
     )
     chosen = {"chosen_at": HELD_AT, "policy_version": "2013-08-19", "communication": "none", "policy_choice": None}
     scene.wire.say("orders", "preferences_noted", person("m-silent", "preferences", "p-1", **chosen))

@@ -186,7 +186,9 @@ def test_a_lost_answer_sends_no_second_mail(friend: Friend, everybody: Ear) -> N
     finally:
         friend.mailbox.control("switches", {"lose_answers": 0.0}, method="PUT")
     assert [mail["times"] for mail in friend.mails().values()] == [1]
-    assert not [it for it in everybody.all("friend_invited") if it["data"]["referral"] == event["id"]], "nobody knows that it came"
+    assert not [it for it in everybody.all("friend_invited") if it["data"]["referral"] == event["id"]], (
+        "nobody knows that it came"
+    )
 
 
 def test_a_death_between_the_mail_and_its_note_sends_no_second_one(friend: Friend) -> None:
@@ -245,7 +247,9 @@ def test_a_member_who_was_erased_writes_to_nobody_and_the_mark_stays(friend: Fri
     assert told["rows_after"]["invitations"] == told["rows_after"]["invitation_calls"] == 0
     assert friend.notifications.rows("select * from remembered_friends order by friend") == marks
     another = Friend(friend.scene, friend.mailbox, friend.orders, friend.notifications, friend.key)
-    another.scene.wire.say("orders", "friend_entrusted", another.entrusted("m-leaves", str(uuid.uuid4())), exchange="orders.parts")
+    another.scene.wire.say(
+        "orders", "friend_entrusted", another.entrusted("m-leaves", str(uuid.uuid4())), exchange="orders.parts"
+    )
     another.settled()
     another.rest_is_forgotten()
     assert another.mails() == {}
