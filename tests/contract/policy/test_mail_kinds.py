@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from email import message_from_bytes
 
 from services.notifications import difficulty_letters, letters, personal_letters
-from services.notifications.letters import Letter
+from services.notifications.letters import Letter, Shop, render
 from shared.policy import Policy, load
+from tests.contract.gateways import test_outgoing_by_policy as outgoing
 
 TEMPLATES = {kind for _, kind in letters._TEMPLATES}
 _FIELD_OF = {"to_name": "name", "to_email": "email", "language": "language"}
@@ -40,6 +42,15 @@ def test_every_letter_belongs_to_a_class() -> None:
 def test_no_letter_that_is_written_promotes() -> None:
     for mails in load().mails.values():
         assert not (mails.kinds and mails.promotional)
+
+
+def test_the_way_out_is_shown_by_the_classes_that_promise_it_and_no_other() -> None:
+    shown = {}
+    for letter in outgoing.letters():
+        mail = message_from_bytes(render(letter, Shop("AstroJewelry.com", "orders@astrojewelry.com"), outgoing.AT).message)
+        shown[letter.kind] = mail["List-Unsubscribe"] is not None
+    promised = {kind: mails.carries_way_out for mails in load().mails.values() for kind in mails.kinds}
+    assert shown == promised
 
 
 def test_a_letter_of_no_class_is_red() -> None:
