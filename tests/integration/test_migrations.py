@@ -20,7 +20,10 @@ OWN = {
     },
     "payments": {"payments", "payment_references"},
     "shipping": {"shipments", "labels", "recipients", "shipment_lines"},
-    "notifications": {"correspondences", "contacts", "preference_changes"},
+    "notifications": {
+        *("correspondences", "contacts", "preference_changes"),
+        *("invitations", "remembered_friends", "special_requests", "complaints"),
+    },
 }
 
 
