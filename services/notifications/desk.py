@@ -172,10 +172,12 @@ class RequestDesk(ErrandHolder):
         name = PartName(it.shop, it.customer_id, it.request_id, REQUEST)
         openings = [Opening(name, Envelope.of_json(envelope)) for envelope in envelopes]
         results = self.parts.vault.open(openings, purpose=REPLY_PURPOSE, at=datetime.now(UTC), actor=actor)
+        opened: list[Opened] = []
         for result in results:
             if isinstance(result, BrownPaperError):
                 raise StatusError(409, result.code) if actor and isinstance(result, Parked) else result
-        return results
+            opened.append(result)
+        return opened
 
     def _known(self, request: Request) -> SpecialRequest:
         """The request that the path names; `source` says of which shop, where it could be of several."""

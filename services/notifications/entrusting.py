@@ -17,7 +17,7 @@ from shared.custody.vault import PartToKeep
 from shared.delivery.work import Delivery
 
 FRIEND, REQUEST = "friend", "request"
-_PART = {FriendEntrusted: FRIEND, RequestEntrusted: REQUEST}
+_PART: dict[type[Any], str] = {FriendEntrusted: FRIEND, RequestEntrusted: REQUEST}
 _MARKS_KEY = "friends"  # the name of the keyring's own key for the marks of friends
 
 
