@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +16,7 @@ from shared.contracts.errors import Parked
 from shared.contracts.values import OrderKey
 from shared.custody.journal import Erased, apply_to_rows
 from shared.database import Database
-from tests.fix_servers import DatabaseUrl
+from tests.integration.conftest import DatabaseOf
 
 SHOP = "https://shop.example"
 AT = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
@@ -26,10 +25,8 @@ BOX: dict[str, Any] = {"box": "", "policy_version": "1", "form": "part"}
 
 
 @pytest.fixture
-def database(database_url: DatabaseUrl) -> Iterator[Database]:
-    it = Database(database_url("notifications"), name="test")
-    yield it
-    it.close()
+def database(database_of: DatabaseOf) -> Database:
+    return database_of("notifications")
 
 
 def add(database: Database, customer: str, number: str) -> None:
