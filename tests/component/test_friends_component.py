@@ -79,15 +79,17 @@ class Friend:
         return {it: mail for it, mail in found.items() if it not in self.mails_before and mail["kind"] == "friend_invitation"}
 
     def settled(self) -> None:
-        self.orders.settled()
-        self.notifications.settled()
+        for queue, service in (("orders.intake", self.orders), ("notifications.events", self.notifications)):
+            wait_for(lambda queue=queue: self.scene.wire.waiting(queue) == 0, f"{queue} to be empty")  # type: ignore[misc]
+            service.settled()
 
     def rest_is_forgotten(self) -> None:
         """Nothing is left but marks: no row, no key, no call, no word in any table, in any keyring or in any log."""
         self.settled()
-        assert self.notifications.rows("select count(*) from invitations") == [(0,)]
         keyring = self.notifications.environment["KEYRING_DATABASE_URL"]
-        assert rows(keyring, "select count(*) from part_keys where part = 'friend'") == [(0,)]
+        # What was just taken in has a key until its own call has destroyed it.
+        wait_for(lambda: rows(keyring, "select count(*) from part_keys where part = 'friend'") == [(0,)], "no key to be left")
+        wait_for(lambda: self.notifications.rows("select count(*) from invitations") == [(0,)], "no invitation to be left")
         assert self.canary.in_text(self.scene.texts() + self.notifications.log() + self.orders.log()) == []
 
 
