@@ -71,6 +71,12 @@ retention_overdue = Gauge(
     ["service", "clearing"],
     registry=REGISTRY,
 )
+complaints = Gauge(
+    "brownpaper_complaints",
+    "Complaints that are open, and those of them that should have been answered by now, of all processes together",
+    _LABELS["brownpaper_complaints"],
+    registry=REGISTRY,
+)
 
 
 def exposition() -> bytes:

@@ -163,13 +163,14 @@ class RightsHolder(PartHolder):
             kept = self.rows.envelopes(connection, shop, customer_id)
             told = self.rows.told(connection, shop, customer_id)
         openings = [
-            Opening(PartName(shop, customer_id, it.order_number, self.part), Envelope.of_json(it.envelope)) for it in kept
+            Opening(PartName(shop, customer_id, it.order_number, it.part or self.part), Envelope.of_json(it.envelope))
+            for it in kept
         ]
         opened = self.parts.vault.open(openings, purpose=RIGHTS, at=datetime.now(UTC))
         piece = {
             "service": self.name,
             "policy_version": _POLICY_VERSION,
-            "parts": [_shown(it.order_number, self.part, result) for it, result in zip(kept, opened, strict=True)],
+            "parts": [_shown(it.order_number, it.part or self.part, result) for it, result in zip(kept, opened, strict=True)],
             "rows": told,
             "chosen": self.parts.persons.chosen(shop, customer_id),
             "opened": self.parts.persons.opened(shop, customer_id),

@@ -34,10 +34,13 @@ DEFAULTS: Mapping[str, str] = {
     "SHIP_FROM_COUNTRY": "US",
     "MAIL_FROM": "orders@astrojewelry.com",
     "SHOP_NAME": "AstroJewelry.com",
+    "FRIEND_OPT_OUT_URL": "https://www.astrojewelry.com/friends/no-more-mail",
 }
 _GENERATED = (
     "STOREFRONT_TOKEN",
     "STAFF_TOKEN",
+    "CUSTOMER_SERVICE_TOKEN",
+    "PRIVACY_OFFICER_TOKEN",
     "CARRIER_WEBHOOK_SECRET",
     "PAYPAL_CLIENT_SECRET",
     "TWOCHECKOUT_SECRET_KEY",
@@ -58,7 +61,9 @@ _TOLD: Mapping[str, tuple[str, ...]] = {
         *("SHIP_FROM_NAME", "SHIP_FROM_COMPANY", "SHIP_FROM_PHONE", "SHIP_FROM_LINE1", "SHIP_FROM_CITY", "SHIP_FROM_REGION"),
         *("SHIP_FROM_POSTAL_CODE", "SHIP_FROM_COUNTRY"),
     ),
-    "notifications": ("SMTP_URL", "MAIL_FROM", "SHOP_NAME"),
+    "notifications": (
+        *("SMTP_URL", "MAIL_FROM", "SHOP_NAME", "FRIEND_OPT_OUT_URL", "CUSTOMER_SERVICE_TOKEN", "PRIVACY_OFFICER_TOKEN"),
+    ),
 }
 # By which authorities a party's certificate is checked, where it is not the machine's usual ones.
 _AUTHORITIES: Mapping[str, tuple[str, ...]] = {
@@ -80,7 +85,7 @@ _TUNING = (
         "JANITOR_SECONDS",
     ),
     *("ERASURE_WAITS_DAYS", "TELL_AGAIN_SECONDS", "EXPORT_DAYS", "MASTER_ROTATION_DAYS", "KEYRING_BACKUP_DAYS"),
-    *("RETENTION_SECONDS", "INTAKE_KEY_GRACE_DAYS"),
+    *("RETENTION_SECONDS", "INTAKE_KEY_GRACE_DAYS", "COMPLAINT_DAYS"),
     *("POLICY_FOLDER", "POLICY_CHOICE_URL", "MAIL_PREFERENCES_URL", "CAMPAIGN_BATCH", "CAMPAIGN_SECONDS"),
     *("ANNOUNCEMENTS_PER_30_DAYS", "NOTICE_DAYS"),
 )

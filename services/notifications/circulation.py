@@ -17,8 +17,7 @@ from services.notifications.campaigns import SEND_LETTER, Campaign
 from services.notifications.circulars import Ways
 from services.notifications.domain import Handed, NotTaken, Withheld
 from services.notifications.gate import Reader
-from services.notifications.gateway import MailRefused
-from services.notifications.letters import RenderedMail
+from services.notifications.mailing import CLASSES, MailWriter
 from services.notifications.settings import NotificationsSettings
 from services.notifications.store import KeptContact, NotificationsStore
 from shared.contracts.aggregate import Aggregate, Intent
@@ -31,11 +30,8 @@ from shared.delivery.engine import Settlement
 from shared.delivery.entrypoints import hears, performs, prepares, settles
 from shared.delivery.work import IntentRow, Work
 from shared.dependencies import Made
-from shared.policy import load
-from shared.rights import RightsHolder
 
 _log = logging.getLogger("brownpaper.notifications")
-CLASSES = gate.classes_by_kind(load().mails)
 Unit = Work[NotificationsStore]
 
 
@@ -68,12 +64,9 @@ def _ways(settings: NotificationsSettings) -> Ways:
     return Ways(settings.policy_choice_url, settings.mail_preferences_url)
 
 
-class Circulation(RightsHolder):
-    """See the module. The service brings `reads`, `mailbox` and `shop`."""
+class Circulation(MailWriter):
+    """See the module."""
 
-    reads: Any
-    mailbox: Any
-    shop: Any
     campaign_reads = Made(_campaign_reads)
     pace = Made(_pace)
     ways = Made(_ways)
@@ -155,14 +148,6 @@ class Circulation(RightsHolder):
         details, about = settlement.intent.details, settlement.intent.about
         letter = Letter(details["campaign"], about.shop, details["customer_id"], UUID(details["letter"]))
         campaign_store.note(work.store.connection, letter, settlement.outcome, work.at)
-
-    def hand_over(self, kind: str, mail: RenderedMail) -> Handed | NotTaken:
-        """Give a mail to the customer's mail server; what it said."""
-        try:
-            self.mailbox.send(mail.sender, mail.recipient, mail.message, smtputf8=mail.smtputf8)
-        except MailRefused as error:
-            return NotTaken(kind, error.code)
-        return Handed(kind)
 
 
 def _details(kind: str, letter: Letter) -> dict[str, Any]:

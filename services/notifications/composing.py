@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Protocol
 
+from services.notifications.difficulties import CANCELLATION
+from services.notifications.difficulty_letters import DIFFICULTY_LETTERS
 from services.notifications.domain import DELIVERY, ORDER_CONFIRMATION, SHIPMENT
 from services.notifications.gate import Communication, Reader
 from services.notifications.letters import DeliveryMail, Letter, LetterLine, OrderConfirmation, ShipmentMail, Shop, message_id
@@ -39,8 +41,8 @@ class State(Protocol):
 
 
 def reader_of_order_mail(kind: str, opened: State, known: Known) -> Reader:
-    """Who would read a mail about an order. The word of its arrival is the order's last: it still belongs to it."""
-    return Reader(opened.person_state, known.communication, has_open_order=kind == DELIVERY or not known.is_ended)
+    """Who would read a mail about an order. The word of its arrival or its end is the order's last: it still belongs to it."""
+    return Reader(opened.person_state, known.communication, has_open_order=kind in (DELIVERY, CANCELLATION) or not known.is_ended)
 
 
 def compose(about: OrderKey, details: dict[str, Any], contact: Contact, shop: Shop) -> Letter:
@@ -53,6 +55,8 @@ def compose(about: OrderKey, details: dict[str, Any], contact: Contact, shop: Sh
         "to_email": contact.email,
         "language": contact.language,
     }
+    if kind in DIFFICULTY_LETTERS:
+        return DIFFICULTY_LETTERS[kind](**common)
     return {ORDER_CONFIRMATION: _confirmation, SHIPMENT: _shipment, DELIVERY: _delivery}[kind](details, common)
 
 

@@ -4,15 +4,20 @@ Each kind is owed when its fact is heard and the contact is known, whichever com
 
     order_confirmation ← payment authorised      shipment ← dispatched      delivery ← delivered
 
+and of trouble what `difficulties.py` says, also once: the one about a cancellation also when the order is cancelled, and no mail about a hold
+that is over.
+
 A mail's state: owed → sending → sent, refused by the customer's mail server, or withheld by the gate (`gate.py`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from services.notifications.difficulties import CANCELLATION, DIFFICULTIES
 from shared.contracts.aggregate import Aggregate, Intent
 from shared.contracts.errors import TryLater
 from shared.contracts.events import MailSent, PartRefused
@@ -20,6 +25,7 @@ from shared.contracts.person_events import PartCorrected
 from shared.contracts.values import OrderKey
 
 SEND_MAIL = "send_mail"
+SEND_DIFFICULTY_MAIL = "send_difficulty_mail"
 
 ORDER_CONFIRMATION = "order_confirmation"
 SHIPMENT = "shipment"
@@ -72,6 +78,8 @@ class Correspondence(Aggregate):
     tracking: dict[str, Any] | None = None
     mails: dict[str, str] | None = None
     ended_at: datetime | None = None
+    held: dict[str, str] | None = None
+    released_at: datetime | None = None
 
     def entrust(self, *, customer_id: str, order: dict[str, Any], contact: dict[str, Any]) -> None:
         """The contact is known: what is owed is sent."""
@@ -108,9 +116,29 @@ class Correspondence(Aggregate):
         self._end(at)
         self._owe(DELIVERY)
 
-    def cancel(self, at: datetime) -> None:
-        """Nothing more is owed; what is being sent is sent."""
+    def owe_word_of(self, difficulty: str) -> None:
+        """The order is in a trouble that the buyer can mend."""
+        self._owe(difficulty)
+
+    def hold(self, difficulties: Sequence[str], held_at: datetime) -> None:
+        """The order waits for sound parts; a hold that is known to be over is no trouble any more."""
+        if self.released_at is not None and held_at <= self.released_at:
+            return
+        self.held = {**(self.held or {}), **dict.fromkeys(difficulties, held_at.isoformat())}
+        for difficulty in difficulties:
+            self._owe(difficulty)
+
+    def release(self, released_at: datetime) -> None:
+        """The hold is over: what could not be told yet need not be told."""
+        self.released_at = max(released_at, self.released_at or released_at)
+        over = {kind for kind, at in (self.held or {}).items() if datetime.fromisoformat(at) <= self.released_at}
+        self.mails = {kind: state for kind, state in self._mails.items() if not (kind in over and state == OWED)}
+
+    def cancel(self, at: datetime, difficulty: str | None = None) -> None:
+        """Nothing more is owed but word of the cancellation itself, where the buyer did not ask for it; what is being sent is sent."""
         self._end(at)
+        if difficulty is not None:
+            self._owe(difficulty)
         self.is_cancelled = True
 
     def note(self, outcome: Handed | NotTaken | Withheld) -> None:
@@ -141,13 +169,16 @@ class Correspondence(Aggregate):
         self._send_owed()
 
     def _send_owed(self) -> None:
-        if not self.is_entrusted or self.is_cancelled:
+        if not self.is_entrusted:
             return
         for kind in (kind for kind, state in self._mails.items() if state == OWED):
+            if self.is_cancelled and kind != CANCELLATION:
+                continue
             details: dict[str, Any] = {"kind": kind}
             if kind == SHIPMENT:
                 details["tracking"] = self.tracking
-            self.intend(Intent(SEND_MAIL, f"{self.key.shop} {self.key.order_number} {kind}", details))
+            call = SEND_DIFFICULTY_MAIL if kind in DIFFICULTIES else SEND_MAIL
+            self.intend(Intent(call, f"{self.key.shop} {self.key.order_number} {kind}", details))
             self._mark(kind, SENDING)
 
     def _mark(self, kind: str, state: str) -> None:

@@ -6,9 +6,19 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
+from services.notifications.difficulties import of_a_cancellation, of_a_decline, of_a_hold
 from services.notifications.domain import Correspondence, Handed, NotTaken, Withheld
 from shared.contracts.errors import TryLater
-from shared.contracts.events import ContactEntrusted, OrderCancelled, PaymentAuthorised, ShipmentDelivered, ShipmentDispatched
+from shared.contracts.events import (
+    ContactEntrusted,
+    OrderCancelled,
+    OrderHeld,
+    OrderReleased,
+    PaymentAuthorised,
+    PaymentDeclined,
+    ShipmentDelivered,
+    ShipmentDispatched,
+)
 from shared.contracts.person_events import ContactCorrected
 from shared.contracts.values import KeptPart, OrderKey
 
@@ -70,10 +80,35 @@ def tell_of_delivery(event: ShipmentDelivered, store: Correspondences, at: datet
     store.save(correspondence)
 
 
-def fall_silent(event: OrderCancelled, store: Correspondences, at: datetime) -> None:
-    """The order is cancelled: mails that are still owed are not sent."""
+def tell_of_decline(event: PaymentDeclined, store: Correspondences) -> None:
+    """The payment was not taken: the customer can pay in another way."""
+    difficulty = of_a_decline(event.reason)
+    if difficulty is not None:
+        correspondence = store.correspondence(event.about())
+        correspondence.owe_word_of(difficulty)
+        store.save(correspondence)
+
+
+def tell_of_hold(event: OrderHeld, store: Correspondences, at: datetime) -> None:
+    """A part cannot be used: the customer can correct it."""
+    difficulties = of_a_hold(event.reasons)
+    if difficulties:
+        correspondence = store.correspondence(event.about())
+        correspondence.hold(difficulties, event.held_at or at)
+        store.save(correspondence)
+
+
+def note_release(event: OrderReleased, store: Correspondences) -> None:
+    """The order goes on: nothing of its hold need be told."""
     correspondence = store.correspondence(event.about())
-    correspondence.cancel(at)
+    correspondence.release(event.released_at)
+    store.save(correspondence)
+
+
+def fall_silent(event: OrderCancelled, store: Correspondences, at: datetime) -> None:
+    """The order is cancelled: mails that are still owed are not sent, but the one that says so."""
+    correspondence = store.correspondence(event.about())
+    correspondence.cancel(at, of_a_cancellation(event.reasons))
     store.save(correspondence)
 
 

@@ -1,6 +1,7 @@
-"""What the buyer reads: the order's confirmation, word of each parcel's dispatch and of its delivery.
+"""What the buyer reads: the order's confirmation, word of each parcel's dispatch and of its delivery. How every letter is written.
 
-All three are service mails (privacy policy, clauses 29 to 32): they have a fixed set of fields and templates, so no promotion,
+Letters about trouble stand in `difficulty_letters.py`, those to a friend or to whoever asked for something in `personal_letters.py`.
+The three here are service mails (privacy policy, clauses 29 to 32): they have a fixed set of fields and templates, so no promotion,
 no remote picture and no tracking pixel has a place in them, and no List-Unsubscribe belongs on them. None has a field for a
 shipping address or a payment. Plain data goes in and bytes come out; templates are read at import, never at sending.
 """
@@ -14,10 +15,10 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import unquote_plus, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from services.notifications.links import harmless
 from services.notifications.mail_format import Mailbox, assemble, header, mailbox_header, message_id, one_line
 from shared.contracts.errors import Parked
 from shared.contracts.values import CURRENCIES, Money
@@ -36,7 +37,6 @@ __all__ = [
 
 _MESSAGE_ID = re.compile(r"<[!#-'*+\-/-9=?A-Z^-~.]+@[!-;=?A-~]+>", re.ASCII)
 _ORDER_NUMBER = re.compile(r"[A-Za-z0-9._~-]{1,64}", re.ASCII)
-_LINK = re.compile(r"https://[!-~]{1,2000}", re.ASCII)
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\U00010800-\U00010fff\U0001e800-\U0001efff]")
 
 
@@ -59,15 +59,26 @@ class Shop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
-    """What every letter knows. `language` is the recipient's BCP 47 tag; without texts in it the letter is in English."""
+    """What every letter knows. `language` is the recipient's BCP 47 tag; without texts in it the letter is in English.
+
+    `order_number` is None where it is about no order.
+    """
 
     kind: ClassVar[str]
 
     message_id: str
-    order_number: str
+    order_number: str | None = None
     to_name: str = field(repr=False)
     to_email: str = field(repr=False)
     language: str = "en"
+
+    def values(self) -> dict[str, Any]:
+        """What its templates are filled with beside names and the order's number; texts of one line each, or lists of such by name."""
+        return {}
+
+    def more_headers(self) -> tuple[str, ...]:
+        """Headers of its own, ready for the wire."""
+        return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +195,7 @@ def _read_templates(folder: Path) -> dict[tuple[str, str], _Texts]:
     return {
         (tag, kind): _Texts(tag, style, plain.get_template(f"{tag}/{kind}.txt.j2"), escaped.get_template(f"{tag}/{kind}.html.j2"))
         for tag, style in _LANGUAGES.items()
-        for kind in (OrderConfirmation.kind, ShipmentMail.kind, DeliveryMail.kind)
-        if (folder / tag / f"{kind}.txt.j2").is_file()
+        for kind in sorted(path.name.removesuffix(".txt.j2") for path in (folder / tag).glob("*.txt.j2"))
     }
 
 
@@ -202,11 +212,11 @@ def render(letter: Letter, shop: Shop, at: datetime) -> RenderedMail:
         raise ValueError("at needs a time zone")
     if not _MESSAGE_ID.fullmatch(letter.message_id):
         raise Parked("message_id_unfit")
-    if not _ORDER_NUMBER.fullmatch(letter.order_number):
+    if letter.order_number is not None and not _ORDER_NUMBER.fullmatch(letter.order_number):
         raise Parked("order_number_unfit")
     recipient = Mailbox.parse(letter.to_email)
     texts = _texts(letter.kind, letter.language)
-    values = {"name": one_line(letter.to_name), "shop": one_line(shop.name), "order_number": letter.order_number}
+    values = {"name": one_line(letter.to_name), "shop": one_line(shop.name), "order_number": letter.order_number or ""}
     values |= _values(letter, texts.style)
     heading, _, text = texts.text.render(_isolated(values)).partition("\n\n")
     subject = heading.removeprefix("Subject: ")
@@ -219,7 +229,8 @@ def render(letter: Letter, shop: Shop, at: datetime) -> RenderedMail:
         f"Message-ID: {letter.message_id}",
         "Auto-Submitted: auto-generated",
         f"X-Brown-Paper-Kind: {letter.kind}",
-        f"X-Brown-Paper-Order: {letter.order_number}",
+        *((f"X-Brown-Paper-Order: {letter.order_number}",) if letter.order_number is not None else ()),
+        *letter.more_headers(),
     )
     return RenderedMail(
         message_id=letter.message_id,
@@ -251,7 +262,7 @@ def _values(letter: Letter, style: _Language) -> dict[str, Any]:
                 "tracking_url": _harmless_link(letter),
             }
         case _:
-            return {}
+            return letter.values()
 
 
 def _confirmation_values(letter: OrderConfirmation, style: _Language) -> dict[str, Any]:
@@ -282,20 +293,7 @@ def _confirmation_values(letter: OrderConfirmation, style: _Language) -> dict[st
 
 def _harmless_link(letter: ShipmentMail) -> str:
     """The carrier's link, or nothing: https only, no credentials, and no word of the recipient's (clause 40)."""
-    url = letter.tracking_url or ""
-    if not _LINK.fullmatch(url):
-        return ""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return ""
-    spoken = unquote_plus(unquote_plus(f"{parts.path}?{parts.query}#{parts.fragment}")).casefold()
-    words = set(re.findall(r"\w+", spoken))
-    names = set(re.findall(r"\w+", letter.to_name.casefold()))
-    named = any(len(word) > 2 for word in words & names) or (names and names <= words)
-    if not parts.hostname or "@" in parts.netloc or "@" in spoken or named:
-        return ""
-    return url
+    return harmless(letter.tracking_url or "", letter.to_name)
 
 
 def _isolated(values: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from services.notifications import friend_store, inquiry_store
 from shared.contracts.person_events import PreferencesNoted
 from shared.contracts.values import OrderKey
 from shared.custody.persons import KeptEnvelope
@@ -40,6 +41,8 @@ class NotificationsPersons:
             "campaign_letters": _number(connection, f"select count(*) from campaign_letters where {_PERSON}", shop, customer_id),
             "held": person_traces.count_messages(connection, shop, customer_id),
             "intents": person_traces.count_calls(connection, shop, theirs),
+            **friend_store.count_of(connection, shop, customer_id),
+            **inquiry_store.count_of(connection, shop, customer_id),
         }
 
     def sweep(self, connection: type_of_connection, shop: str, customer_id: str, orders: Sequence[str]) -> None:
@@ -51,6 +54,8 @@ class NotificationsPersons:
         connection.execute(f"delete from contacts where {_THEIRS}".encode(), theirs)
         for table in ("preference_changes", "campaign_letters"):
             connection.execute(f"delete from {table} where {_PERSON}".encode(), (shop, customer_id))
+        friend_store.sweep_of(connection, shop, customer_id)
+        inquiry_store.sweep_of(connection, shop, customer_id)
         # A campaign that stands at this person begins its pass anew: everybody before has their letter.
         connection.execute(
             "update campaigns set cursor_shop = '', cursor_customer = '' where cursor_shop = %s and cursor_customer = %s",
@@ -62,7 +67,7 @@ class NotificationsPersons:
             f"select order_number, contact from contacts where {_PERSON} and contact is not null order by order_number".encode(),
             (shop, customer_id),
         )
-        return [KeptEnvelope(*row) for row in rows]
+        return [*(KeptEnvelope(*row) for row in rows), *inquiry_store.envelopes_of(connection, shop, customer_id)]
 
     def told(self, connection: type_of_connection, shop: str, customer_id: str) -> dict[str, list[dict[str, Any]]]:
         mails = connection.execute(
@@ -83,7 +88,12 @@ class NotificationsPersons:
             f"select campaign, state, reason, changed_at from campaign_letters where {_PERSON} order by changed_at".encode(),
             (shop, customer_id),
         )
-        return {"correspondences": _dicts(mails), "preference_changes": _dicts(chosen), "campaign_letters": _dicts(letters)}
+        return {
+            "correspondences": _dicts(mails),
+            "preference_changes": _dicts(chosen),
+            "campaign_letters": _dicts(letters),
+            "special_requests": inquiry_store.told_of(connection, shop, customer_id),
+        }
 
 
 def contacts(connection: type_of_connection, keys: Sequence[OrderKey]) -> list[tuple[Any, ...]]:

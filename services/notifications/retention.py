@@ -1,4 +1,4 @@
-"""All SQL about what notifications lets go of: the contact of an order that came to its end, and what was bought."""
+"""All SQL about what notifications lets go of: the contact of an order that came to its end, what was bought, and requests."""
 
 from __future__ import annotations
 
@@ -6,12 +6,21 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from services.notifications import friend_store, inquiry_store
 from shared.contracts.values import OrderKey
 from shared.database import type_of_connection
 from shared.retention import Ended, Standing, is_held
 
 CONTACTS = "contacts"
-CLEARINGS = {CONTACTS: ("contact", "purchase")}
+REQUESTS = "requests"
+CLEARINGS = {CONTACTS: ("contact", "purchase"), REQUESTS: ("request",)}
+# Where the erasure journal finds a person: names of what is no order have a colon.
+_REQUEST, _FRIEND = "request:", "friend:"
+_ORDERS_OF = f"""
+    select order_number from contacts where shop = %s and customer_id = %s
+    union all select '{_REQUEST}' || request_id from special_requests where shop = %s and customer_id = %s
+    union all select '{_FRIEND}' || referral from invitations where shop = %s and customer_id = %s
+"""
 
 _THESE = "unnest(%b::text[], %b::text[]) as these (shop, order_number)"
 _DUE = "is_kept and ended_at is not null and ended_at <= %s"
@@ -26,6 +35,8 @@ class NotificationsRetention:
     """See `shared.retention.RetainedRows`."""
 
     def ended(self, connection: type_of_connection, clearing: str, before: datetime, limit: int) -> list[Ended]:
+        if clearing == REQUESTS:
+            return inquiry_store.ended(connection, before, limit)
         rows = connection.execute(
             f"""
             select shop, order_number, customer_id, ended_at
@@ -38,6 +49,8 @@ class NotificationsRetention:
         return [Ended(OrderKey(shop, number), customer, at) for shop, number, customer, at in rows]
 
     def standing(self, connection: type_of_connection, clearing: str, before: datetime) -> Standing:
+        if clearing == REQUESTS:
+            return inquiry_store.standing(connection, before)
         row: Any = connection.execute(
             f"""
             select count(*) filter (where not held), count(*) filter (where held), min(ended_at) filter (where not held)
@@ -48,19 +61,32 @@ class NotificationsRetention:
         return Standing(*row)
 
     def let_go(self, connection: type_of_connection, clearing: str, orders: Sequence[OrderKey]) -> None:
+        if clearing == REQUESTS:
+            inquiry_store.let_go(connection, orders)
+            return
         self.forget(connection, orders)
         connection.execute(_NOTE, _columns(orders))
 
     def persons(self, connection: type_of_connection) -> Iterable[tuple[str, str]]:
-        return [(shop, customer) for shop, customer in connection.execute("select distinct shop, customer_id from contacts")]
+        tables = ("contacts", "special_requests", "invitations")
+        statement = " union ".join(f"select shop, customer_id from {table}" for table in tables)
+        return [(shop, customer) for shop, customer in connection.execute(statement.encode())]
 
     def orders_of(self, connection: type_of_connection, shop: str, customer_id: str) -> list[str]:
-        rows = connection.execute("select order_number from contacts where shop = %s and customer_id = %s", (shop, customer_id))
-        return [number for (number,) in rows]
+        return [number for (number,) in connection.execute(_ORDERS_OF.encode(), (shop, customer_id) * 3)]
 
     def forget(self, connection: type_of_connection, orders: Sequence[OrderKey]) -> None:
+        requests = [_without(_REQUEST, key) for key in orders if key.order_number.startswith(_REQUEST)]
+        friends = [_without(_FRIEND, key) for key in orders if key.order_number.startswith(_FRIEND)]
+        inquiry_store.let_go(connection, requests)
+        for shop, referral in friends:
+            friend_store.drop(connection, shop, referral)
         if orders:
             connection.execute(_DROP, _columns(orders))
+
+
+def _without(prefix: str, key: OrderKey) -> OrderKey:
+    return OrderKey(key.shop, key.order_number.removeprefix(prefix))
 
 
 def _columns(orders: Sequence[OrderKey]) -> list[list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from shared.setting_kinds import AuthoritiesFile, MailAddress, PartyUrl, SmtpUrl, Text
+from shared.setting_kinds import AuthoritiesFile, MailAddress, PartyUrl, SmtpUrl, Text, Token
 from shared.settings import DeliverySettings, KeyringSettings
 
 
@@ -27,3 +27,14 @@ class NotificationsSettings(DeliverySettings, KeyringSettings):
     """How many persons a campaign takes up in one step …"""
     campaign_seconds: float = Field(default=5, ge=0)
     """… and how long it then rests, over all processes."""
+    friend_opt_out_url: PartyUrl | None = None
+    """The shop's page where a friend refuses further mail: it hands the link's `word` to `POST /friends/opt-out`.
+
+    Without it no friend is written to.
+    """
+    customer_service_token: Token
+    """Whoever shows it has the policy's role `customer_service`."""
+    privacy_officer_token: Token
+    """Whoever shows it has the policy's role `privacy_officer`."""
+    complaint_days: float = Field(default=30, gt=0)
+    """By when a complaint is answered."""

@@ -26,8 +26,10 @@ CORRESPONDENCES = Table(
         "tracking": "jsonb",
         "mails": "jsonb",
         "ended_at": "timestamptz",
+        "held": "jsonb",
+        "released_at": "timestamptz",
     },
-    changing=("is_entrusted", "contact_refused", "is_cancelled", "tracking", "mails", "ended_at"),
+    changing=("is_entrusted", "contact_refused", "is_cancelled", "tracking", "mails", "ended_at", "held", "released_at"),
 )
 CONTACTS = Table("contacts", key=("shop", "order_number"), columns={"customer_id": "text", "contact": "jsonb", "order": "jsonb"})
 
@@ -105,6 +107,8 @@ def _to_row(correspondence: Correspondence) -> Row:
         "tracking": correspondence.tracking,
         "mails": correspondence.mails or {},
         "ended_at": correspondence.ended_at,
+        "held": correspondence.held,
+        "released_at": correspondence.released_at,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from services.orders import handlers
+from services.orders import errands, handlers
 from services.orders.incident_door import IncidentDoor
 from services.orders.intake import NOTED, Answered, NotTaken
 from services.orders.keyboard import KeyBoard
@@ -45,6 +45,8 @@ from shared.http_door import Answer, Request, StatusError, is_json, serve
 from shared.sealing import IntakeKey
 
 Unit = Work[RequestStore]
+# What takes each of the storefront's events; every other is deferred.
+_METHODS = {"order_placed": "place_order"} | dict.fromkeys(KINDS, "take_request") | dict.fromkeys(errands.KINDS, "pass_on")
 
 
 def _keys(settings: OrdersSettings) -> KeyBoard:
@@ -99,8 +101,8 @@ class OrdersService(RightsDoor, Oversight, IncidentDoor, Reporting, Publishing):
             return Reading(method, refusal, about, source=error.source, id=error.id, type=error.type)
         sealed = seal_clear_parts(event, lambda service, plaintext: self.keys.seal(service, plaintext, at))
         about = OrderKey(event.source, event.order_number) if event.order_number else None
-        method = "place_order" if event.type == "order_placed" else "take_request" if event.type in KINDS else "defer"
-        if is_again and method != "take_request":  # a request is told again of itself
+        method = _METHODS.get(event.type, "defer")
+        if is_again and method in ("place_order", "defer"):  # the others know by themselves what they did
             method = f"{method}_again"
         return Reading(
             method,
@@ -123,6 +125,11 @@ class OrdersService(RightsDoor, Oversight, IncidentDoor, Reporting, Publishing):
         is_repeat = work.store.answered(event.source, event.id) is not None
         answered = handlers.defer(event, work.store)
         return Ending("repeated", result=answered) if is_repeat else Ending("parked", "event_deferred", result=answered)
+
+    def pass_on(self, event: StorefrontEvent, work: Unit) -> Ending:
+        is_repeat = work.store.answered(event.source, event.id) is not None
+        refused = refuse_the_gone(event, work.store, self.desk)
+        return ending_of(refused or errands.pass_on(event, work.store, self.desk.policy.version), is_repeat=is_repeat)
 
     def refuse(self, refusal: NotTaken, work: Unit) -> Ending:
         known = refusal.source and refusal.id and work.store.answered(refusal.source, refusal.id)

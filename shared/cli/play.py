@@ -203,9 +203,9 @@ class Demo:
 
 
 def expected(counts: Mapping[str, int], orders: int | None) -> dict[str, int]:
-    """How far each bar has to go, as far as it can be known: what was refused or declined goes no further."""
+    """How far each bar has to go, as far as it can be known: what was refused or declined goes no further. Of a decline one mail tells."""
     total = orders if orders is not None else counts["published"]
     accepted = total - counts["refused"]
     paid = accepted - counts["declined"] - counts["cancelled"]
     later = ("authorised", "picked", "packed", "labelled", "captured", "handed over", "dispatched", "delivered", "completed")
-    return {"published": total, "accepted": accepted, **dict.fromkeys(later, paid), "mails": 3 * paid}
+    return {"published": total, "accepted": accepted, **dict.fromkeys(later, paid), "mails": 3 * paid + accepted - paid}

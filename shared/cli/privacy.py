@@ -13,6 +13,7 @@ import typer
 from deploy.local.stack import ROOT
 from shared.cli import incidents, privacy_requests
 from shared.cli import settings as cli_settings
+from shared.cli.complaints import complaints
 from shared.cli.live_servers import Catalogues, database_names_of, live_broker
 from shared.cli.storefront import EnvFile
 from shared.cli.terminal import NotDone, complain, ending_clearly, say
@@ -31,6 +32,7 @@ from shared.policy.server_rules import Difference
 app = typer.Typer(no_args_is_help=True, help="The privacy policy: compile it, and hold the running servers against it.")
 app.command(name="requests")(privacy_requests.requests)
 app.command(name="prove")(privacy_requests.prove_erasure)
+app.add_typer(complaints, name="complaints")
 _DOCUMENTS = ROOT / "docs" / "privacy"
 _ADMIN_URLS: dict[Cluster, str] = {"data": "ADMIN_POSTGRES_URL", "keyring": "ADMIN_KEYRING_POSTGRES_URL"}
 

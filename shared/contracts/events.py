@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from shared.contracts.errand_events import ERRAND_EVENTS
 from shared.contracts.person_events import PERSON_EVENTS
 from shared.contracts.policy_events import POLICY_EVENTS
 from shared.contracts.words import Event, OrderEvent, Reason, SealedBox, Word
@@ -210,7 +211,7 @@ class ShipmentDelivered(OrderEvent):
 
 
 class MailSent(OrderEvent):
-    """A mail of this `kind` (`order_confirmation`, `shipment`, `delivery`) was taken by the customer's mail server."""
+    """A mail of this `kind` (`order_confirmation`, `shipment`, `delivery`, or one about trouble) was taken by the customer's mail server."""
 
     type = "mail_sent"
     exchange = "notifications.events"
@@ -273,7 +274,7 @@ class Answer(Event):
     data: dict[str, Any]
 
 
-EVENTS: dict[str, type[Event]] = {event.type: event for event in (*PERSON_EVENTS, *POLICY_EVENTS)} | {
+EVENTS: dict[str, type[Event]] = {event.type: event for event in (*PERSON_EVENTS, *POLICY_EVENTS, *ERRAND_EVENTS)} | {
     event.type: event
     for event in (
         RecipientEntrusted,

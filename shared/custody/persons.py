@@ -25,10 +25,14 @@ _RECEIPTS_KEY = "receipts"
 
 @dataclass(frozen=True, slots=True)
 class KeptEnvelope:
-    """One thing of a person's that stands in an envelope: of which order, and the envelope as JSON."""
+    """One thing of a person's that stands in an envelope: of which order or request, the envelope as JSON, and the part.
+
+    Without a part it is of the one that the holder has of orders.
+    """
 
     order_number: str
     envelope: dict[str, Any]
+    part: str = ""
 
 
 class PersonRows(Protocol):

@@ -301,18 +301,12 @@ def test_keys_are_shown_without_a_token_and_an_expired_one_is_not(
 def _others(canary: Canary) -> dict[str, dict[str, Any]]:
     return {
         "order_cancellation_requested": {"order_number": "N-1", "reason": "buyer"},
-        "payment_replaced": {"order_number": "N-1", "payment": {"provider": "paypal", "reference": "R-1"}},
+        "payment_replaced": {
+            "order_number": "N-1",
+            "payment": {"provider": "2checkout", "reference": "R-1"},
+            "billing": canary.billing,
+        },
         "return_requested": {"order_number": "N-1", "lines": [{"line": 1, "quantity": 1}], "reason": "unwanted"},
-        "friend_referred": {
-            "customer_id": "m-1",
-            "item": {"title": "Ring", "url": "https://www.astrojewelry.com/ring"},
-            "friend": {"email": canary.contact["email"], "name": canary.contact["name"]},
-        },
-        "special_request_submitted": {
-            "customer_id": "m-1",
-            "request_id": "r-1",
-            "request": {"text": canary.words[0], "name": canary.words[1], "email": canary.contact["email"]},
-        },
     }
 
 

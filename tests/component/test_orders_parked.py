@@ -16,7 +16,7 @@ from tests.integration.facts import wait_for
 from tests.integration.scene import IntakeKey, Scene, Service, seal
 from tests.integration.wire import Ear
 
-SERVICES = {"recipient": "shipping", "contact": "notifications", "billing": "payments", "friend": "notifications"}
+SERVICES = {"recipient": "shipping", "contact": "notifications", "billing": "payments"}
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +48,10 @@ def sealed(event: dict[str, Any], keys: dict[str, IntakeKey]) -> dict[str, Any]:
     return {**event, "data": {**data, **boxes}}
 
 
-def a_friend() -> dict[str, Any]:
+def another_payment() -> dict[str, Any]:
     """An event of the contract that this release does not do yet."""
-    contact = Canary().contact
-    item = {"title": "Ring", "url": "https://www.astrojewelry.com/ring"}
-    return envelope("friend_referred", {"customer_id": "m-1", "item": item, "friend": {"name": "F", "email": contact["email"]}})
+    payment = {"provider": "2checkout", "reference": "R-1"}
+    return envelope("payment_replaced", {"order_number": "N-1", "payment": payment, "billing": Canary().billing})
 
 
 def replay(orders: Service) -> int:
@@ -85,7 +84,7 @@ def test_a_deferred_event_that_is_replayed_is_kept_on_and_answered_once(
     has_expired: bool, orders: Service, ear: Ear, keys: dict[str, IntakeKey]
 ) -> None:
     orders.rows("delete from held")
-    event = sealed(a_friend(), keys)
+    event = sealed(another_payment(), keys)
     assert orders.ask("POST", "/events", event, token=orders.environment["STOREFRONT_TOKEN"]).status == 202
     wait_for(lambda: answers(ear, "event_deferred", event) == 1, "its answer")
     before = held(orders, event, "state", "reason", "body")
@@ -93,7 +92,7 @@ def test_a_deferred_event_that_is_replayed_is_kept_on_and_answered_once(
     if has_expired:
         # A week passes for the event and for its key.
         orders.rows("update held set first_at = first_at - interval '8 days' where event_id = %s", event["id"])
-        orders.rows("update intake_keys set expires_at = expires_at - interval '8 days' where service = 'notifications'")
+        orders.rows("update intake_keys set expires_at = expires_at - interval '8 days' where service = 'payments'")
     try:
         for times in (1, 2):
             assert replay(orders) == 1
@@ -107,18 +106,18 @@ def test_a_deferred_event_that_is_replayed_is_kept_on_and_answered_once(
         assert answers(ear, "event_refused", event) == 0
     finally:
         if has_expired:
-            orders.rows("update intake_keys set expires_at = expires_at + interval '8 days' where service = 'notifications'")
+            orders.rows("update intake_keys set expires_at = expires_at + interval '8 days' where service = 'payments'")
 
 
 def test_a_deferred_event_that_cannot_be_read_any_more_is_kept_on_without_a_second_answer(
     orders: Service, ear: Ear, keys: dict[str, IntakeKey]
 ) -> None:
     orders.rows("delete from held")
-    event = sealed(a_friend(), keys)
+    event = sealed(another_payment(), keys)
     assert orders.ask("POST", "/events", event, token=orders.environment["STOREFRONT_TOKEN"]).status == 202
     wait_for(lambda: answers(ear, "event_deferred", event) == 1, "its answer")
     orders.stop()
-    orders.rows("update intake_keys set key_id = 'gone' where service = 'notifications'")
+    orders.rows("update intake_keys set key_id = 'gone' where service = 'payments'")
     try:
         orders.start()
         assert replay(orders) == 1
@@ -129,7 +128,7 @@ def test_a_deferred_event_that_cannot_be_read_any_more_is_kept_on_without_a_seco
         assert answers(ear, "event_refused", event) == 0
     finally:
         orders.stop()
-        orders.rows("update intake_keys set key_id = %s where service = 'notifications'", keys["notifications"].key_id)
+        orders.rows("update intake_keys set key_id = %s where service = 'payments'", keys["payments"].key_id)
         orders.start()
 
 

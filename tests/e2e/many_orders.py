@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 from deploy.local.configuration import DEFAULTS
+from services.notifications.difficulties import DIFFICULTIES
 from services.notifications.letters import message_id
 from services.shipping.domain import Shipment
 from shared.cli.books import Books
@@ -36,6 +37,7 @@ _BILLING = {
 TWINS = 0.05
 _MAIL_DOMAIN = DEFAULTS["MAIL_FROM"].partition("@")[2]
 MAILS = ("delivery", "order_confirmation", "shipment")
+ALL_MAILS = (*MAILS, *sorted(DIFFICULTIES))
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,7 @@ class _Witnesses:
 
     def account(self, order: Placed, state: str, payment: str, shipment: str, mails: Mapping[str, str]) -> Account:
         paid = self._payments[order.payment]
-        arrived = [self._mails.get(message_id(self._mail_domain, kind, order.key)) for kind in MAILS]
+        arrived = [self._mails.get(message_id(self._mail_domain, kind, order.key)) for kind in ALL_MAILS]
         return Account(
             state,
             payment,
@@ -227,7 +229,7 @@ def _amount(order: Placed, amount: str, currency: str) -> str:
 def strangers(env: Mapping[str, str], placed: Sequence[Placed]) -> list[str]:
     """What the books hold that belongs to none of these orders."""
     books, keys = Sandboxes(Settings(env)).books(), [order.key for order in placed]
-    known = {message_id(_MAIL_DOMAIN, kind, key) for key in keys for kind in MAILS}
+    known = {message_id(_MAIL_DOMAIN, kind, key) for key in keys for kind in ALL_MAILS}
     paid, parcels = {order.payment for order in placed}, {Shipment(key=key).parcel for key in keys}
     return [
         *(mail.message_id for mail in books.mails if mail.message_id not in known),

@@ -22,7 +22,10 @@ OWN = {
     },
     "payments": {"payments", "payment_references"},
     "shipping": {"shipments", "labels", "recipients", "shipment_lines"},
-    "notifications": {"correspondences", "contacts", "preference_changes", "campaigns", "campaign_letters"},
+    "notifications": {
+        *("correspondences", "contacts", "preference_changes", "campaigns", "campaign_letters"),
+        *("invitations", "remembered_friends", "special_requests", "complaints"),
+    },
 }
 OWN["orders"] |= {"department_releases", "incident_words"}
 

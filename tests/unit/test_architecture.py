@@ -18,7 +18,7 @@ ROOMS = {"__init__", "__main__", "domain", "gateway", "handlers", "service", "se
 OWN_ROOMS = {
     "orders": {
         *("deadlines", "intake", "keyboard", "open_orders", "oversight", "oversight_store", "parts", "watch"),
-        *("request_handlers", "request_store", "requests", "rights"),
+        *("request_handlers", "request_store", "requests", "rights", "errands"),
         *("department_table", "reporting", "sales", "sales_store", "suppression"),
         *("incident_door", "incident_store", "incidents"),
         *("publications", "publication_store", "publishing"),
@@ -27,7 +27,9 @@ OWN_ROOMS = {
     "shipping": {"commands", "paper", "persons", "retention", "staff", "typesetting"},
     "notifications": {
         *("composing", "letters", "mail_format", "persons", "retention"),
-        *("campaign_store", "campaigns", "circulars", "circulation", "gate"),
+        *("campaign_store", "campaigns", "circulars", "circulation", "gate", "mailing", "links"),
+        *("difficulties", "difficulty_door", "difficulty_letters", "personal_letters", "entrusting"),
+        *("friends", "friend_store", "friend_door", "inquiries", "inquiry_store", "desk"),
     },
 }
 STORES = {
@@ -41,6 +43,8 @@ STORES = {
     "request_store.py",
     "retention.py",
     "sales_store.py",
+    "friend_store.py",
+    "inquiry_store.py",
 }  # where SQL may stand
 FOLDERS = {"gateway", "schema", "templates", "fonts"}
 WITHOUT_A_PARTY = {"orders"}

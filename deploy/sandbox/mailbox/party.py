@@ -12,7 +12,11 @@ from deploy.sandbox.mailbox.rendering import as_page
 from deploy.sandbox.mailbox.spool import Spool
 from deploy.sandbox.party import Answer, Ask, Party
 
-_KINDS = ("order_confirmation", "shipment", "delivery", "policy_change", "policy_notice", "announcement", "newsletter")
+_KINDS = (
+    *("order_confirmation", "shipment", "delivery", "policy_change", "policy_notice", "announcement", "newsletter"),
+    *("payment_difficulty", "address_difficulty", "billing_difficulty", "cancellation"),
+    *("friend_invitation", "request_reply", "complaint_acknowledgement"),
+)
 _QUIET_SECONDS = 1.0
 _SECONDS_OF_UNFOLDING = 0.05
 _SECONDS_OF_UNFOLDING_AT_END = 1.0

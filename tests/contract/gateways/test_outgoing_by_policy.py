@@ -17,9 +17,11 @@ import pytest
 
 from services.notifications import circulars
 from services.notifications.circulars import Ways
+from services.notifications.difficulty_letters import DIFFICULTY_LETTERS
 from services.notifications.gate import classes_by_kind
 from services.notifications.gateway import Mailbox
 from services.notifications.letters import DeliveryMail, Letter, LetterLine, OrderConfirmation, ShipmentMail, Shop, render
+from services.notifications.personal_letters import ComplaintAcknowledgement, FriendInvitation, RequestReply
 from services.payments.gateway import AuthorisePayment, CapturePayment
 from services.payments.gateway.paypal import PayPal
 from services.payments.gateway.twocheckout import TwoCheckout, TwoCheckoutAccount
@@ -51,6 +53,11 @@ PERSON = {
     "contact.name": "Ybbo Contactos",
     "contact.email": "mail.q7@c7.example",
     "contact.phone": "+1 303 555 7719",
+    "friend.name": "Qworlo Amicos",
+    "friend.email": "mail.q9@f9.example",
+    "request.name": "Wurzel Askos",
+    "request.email": "mail.q6@r6.example",
+    "request.text": "in gold for Vexmira",
     "billing.given_name": "Xandrik",
     "billing.family_name": "Billingos",
     "billing.email": "mail.q8@b8.example",
@@ -193,6 +200,7 @@ def of_the_mailbox(_stub: Any, _http: Any) -> list[dict[str, Any]]:
 
 def letters() -> list[Letter]:
     to: dict[str, Any] = {"order_number": "AJ-1", "to_name": PERSON["contact.name"], "to_email": PERSON["contact.email"]}
+    asker: dict[str, Any] = {"to_name": PERSON["request.name"], "to_email": PERSON["request.email"]}
     usd = {name: Money(amount, "USD") for name, amount in (("discount", 0), ("shipping", 795), ("tax", 1370), ("total", 18765))}
     line = LetterLine(1, "Elvish band", 1, Money(16600, "USD"))
     return [
@@ -205,6 +213,17 @@ def letters() -> list[Letter]:
             **to,
         ),
         DeliveryMail(message_id="<a3@astrojewelry.com>", **to),
+        *(letter(message_id=f"<{kind}@astrojewelry.com>", **to) for kind, letter in DIFFICULTY_LETTERS.items()),
+        FriendInvitation(
+            message_id="<f1@astrojewelry.com>",
+            item_title="Elvish band",
+            item_url="https://www.astrojewelry.com/ring",
+            way_out="https://www.astrojewelry.com/no?word=abc",
+            to_name=PERSON["friend.name"],
+            to_email=PERSON["friend.email"],
+        ),
+        RequestReply(message_id="<r1@astrojewelry.com>", text="Yes, we can.\n\nGladly.", **asker),
+        ComplaintAcknowledgement(message_id="<r2@astrojewelry.com>", case="C-1", due_on="2026-04-05", **asker),
     ]
 
 

@@ -29,6 +29,7 @@ MAY_OPEN = {
     ("shipping", "recipient", "rights"),
     ("payments", "billing", "rights"),
     ("notifications", "contact", "rights"),
+    ("notifications", "request", "rights"),
 }
 SEALED = tuple(name for name, part in POLICY.parts.items() if part.sealed)
 MATRIX = list(product(POLICY.services, SEALED, POLICY.purposes, STATES))

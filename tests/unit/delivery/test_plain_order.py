@@ -33,13 +33,19 @@ KINDS: dict[str, tuple[dict[str, Any], str, tuple[int, int, int], set[str], dict
     "sold": ({}, "completed", (1, 1, 1), ALL_MAILS, {**DELIVERED, "mail_sent": 3}),
     "sold by 2checkout": ({"provider": "2checkout"}, "completed", (1, 1, 1), ALL_MAILS, {**DELIVERED, "mail_sent": 3}),
     "mail not taken": ({"takes_mail": False}, "completed", (1, 1, 1), set(), DELIVERED),
-    "declined": ({"payment": "declined"}, "payment_declined", (0, 0, 0), set(), {**ENTRUSTED, "payment_declined": 2}),
+    "declined": (
+        {"payment": "declined"},
+        "payment_declined",
+        (0, 0, 0),
+        {"payment_difficulty"},
+        {**ENTRUSTED, "payment_declined": 2, "mail_sent": 1},
+    ),
     "another amount approved": (
         {"payment": "amount_mismatch"},
         "cancelled",
         (0, 0, 0),
-        set(),
-        {**ENTRUSTED, "payment_declined": 1, "order_cancelled": 2},
+        {"cancellation"},
+        {**ENTRUSTED, "payment_declined": 1, "order_cancelled": 2, "mail_sent": 1},
     ),
     "another amount and no contact": (
         {"payment": "amount_mismatch", "unsound": CONTACT},
@@ -55,15 +61,27 @@ KINDS: dict[str, tuple[dict[str, Any], str, tuple[int, int, int], set[str], dict
         {"order_confirmation"},
         {**PACKED, "label_created": 1, "payment_capture_failed": 1, "mail_sent": 1},
     ),
-    "no label": ({"sells_label": False}, "held", (1, 0, 0), {"order_confirmation"}, {**PACKED, **HELD, "mail_sent": 1}),
+    "no label": (
+        {"sells_label": False},
+        "held",
+        (1, 0, 0),
+        {"order_confirmation", "address_difficulty"},
+        {**PACKED, **HELD, "mail_sent": 2},
+    ),
     "unsound recipient": (
         {"unsound": RECIPIENT},
         "held",
         (1, 0, 0),
-        {"order_confirmation"},
-        {**ENTRUSTED, **HELD, "payment_authorised": 1, "mail_sent": 1},
+        {"order_confirmation", "address_difficulty"},
+        {**ENTRUSTED, **HELD, "payment_authorised": 1, "mail_sent": 2},
     ),
-    "unsound billing": ({"provider": "2checkout", "unsound": BILLING}, "held", (0, 0, 0), set(), {**ENTRUSTED, **HELD}),
+    "unsound billing": (
+        {"provider": "2checkout", "unsound": BILLING},
+        "held",
+        (0, 0, 0),
+        {"billing_difficulty"},
+        {**ENTRUSTED, **HELD, "mail_sent": 1},
+    ),
 }
 
 

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.notifications.difficulty_letters import DIFFICULTY_LETTERS
 from services.notifications.letters import (
     DeliveryMail,
     Letter,
@@ -66,7 +67,13 @@ SHIPMENT = ShipmentMail(
 DELIVERY = DeliveryMail(
     message_id="<d1@astrojewelry.example>", order_number="AJ-100042", to_name="Ana Müller", to_email="ana@example.com"
 )
-LETTERS = (CONFIRMATION, SHIPMENT, DELIVERY)
+TROUBLE = tuple(
+    letter(
+        message_id=f"<{kind}@astrojewelry.example>", order_number="AJ-100042", to_name="Ana Müller", to_email="ana@example.com"
+    )
+    for kind, letter in DIFFICULTY_LETTERS.items()
+)
+LETTERS = (CONFIRMATION, SHIPMENT, DELIVERY, *TROUBLE)
 
 
 class Page(HTMLParser):
@@ -385,6 +392,7 @@ def test_a_letter_has_no_field_for_an_address_or_a_payment() -> None:
     assert {one.name for one in fields(DeliveryMail)} == shared
     assert {one.name for one in fields(ShipmentMail)} == shared | {"carrier", "tracking_number", "tracking_url"}
     amounts = {"discount", "shipping", "tax", "total"}
+    assert all({one.name for one in fields(letter)} == shared for letter in TROUBLE)
     assert {one.name for one in fields(OrderConfirmation)} == shared | {"placed_at", "lines"} | amounts
 
 

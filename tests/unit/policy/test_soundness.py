@@ -66,7 +66,7 @@ SEEDS: list[tuple[str, str, Seed]] = [
     ("clause_missing", "clauses", out("clauses/2")),
     ("clause_unknown", "clauses.64", put("clauses/64", {"statement": "One more."})),
     ("clause_unknown", "holds.recipient-to-ship.clauses", put(f"holds/{HOLD}/clauses", [99])),
-    ("clause_without_rule", "clauses.2", put("promises/complaints/clauses", [1])),
+    ("clause_without_rule", "clauses.22", put("promises/departments-report/clauses", [21])),
     ("clause_without_rule", "clauses.17", out("clauses/17/declined")),
     ("clause_undeclinable", "clauses.9", put("clauses/9/declined", "No wish to.")),
     ("clause_declined_and_ruled", "clauses.40", put("clauses/40/declined", "No links.")),
