@@ -14,6 +14,7 @@ from services.notifications.letters import Shop, render
 from services.notifications.persons import NotificationsPersons
 from services.notifications.retention import CLEARINGS, NotificationsRetention
 from services.notifications.settings import NotificationsSettings
+from services.notifications.staff import ContactDesk
 from services.notifications.store import NotificationsReads, NotificationsStore
 from shared.contracts.errors import BrownPaperError
 from shared.contracts.events import (
@@ -55,7 +56,7 @@ def _reads(settings: NotificationsSettings) -> NotificationsReads:
     return NotificationsReads(Database(settings.database_url, name="notifications.reads"))
 
 
-class NotificationsService(RightsHolder):
+class NotificationsService(RightsHolder, ContactDesk):
     """Tells customers what they should know of their orders, each thing once."""
 
     name = "notifications"

@@ -10,6 +10,9 @@ ACTIVE, DEACTIVATED, ERASED = "active", "deactivated", "erased"
 # What an order that is under way needs, also when its buyer has left: the storefront's contract, `customer_deactivated`.
 FOR_AN_OPEN_ORDER = frozenset({"route_order", "fill_order", "billing", "order_news", "order_difficulty", "rights"})
 
+# What the law may ask for, whatever else was promised (clause 53).
+BY_LAW = frozenset({"authorities"})
+
 
 class HeldFor(Protocol):
     """One rule of the policy: a service may have a part for a purpose, and may open it or not."""
@@ -41,6 +44,6 @@ class PolicyPermits:
             return "policy_version_unknown"
         if (service, part, purpose) not in self._allowed[collected_under]:
             return "purpose_not_allowed"
-        if person_state == DEACTIVATED and purpose not in FOR_AN_OPEN_ORDER:
+        if person_state == DEACTIVATED and purpose not in FOR_AN_OPEN_ORDER | BY_LAW:
             return "person_deactivated"
         return None

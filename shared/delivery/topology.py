@@ -78,6 +78,7 @@ HEARERS: dict[str, dict[str, tuple[str, ...]]] = {
         **_OF_HOLDERS,
         "record_anchored": ("orders",),
         "incident_noticed": ("orders",),
+        "data_released": ("orders",),
     },
     "shipping.events": {
         "pick_list_issued": ("orders",),
@@ -90,6 +91,7 @@ HEARERS: dict[str, dict[str, tuple[str, ...]]] = {
         **_OF_HOLDERS,
         "record_anchored": ("orders",),
         "incident_noticed": ("orders",),
+        "data_released": ("orders",),
     },
     "notifications.events": {
         "mail_sent": (),
@@ -98,6 +100,7 @@ HEARERS: dict[str, dict[str, tuple[str, ...]]] = {
         **_OF_HOLDERS,
         "record_anchored": ("orders",),
         "incident_noticed": ("orders",),
+        "data_released": ("orders",),
     },
 }
 """exchange → event → the services that hear it."""

@@ -18,11 +18,11 @@ ROOMS = {"__init__", "__main__", "domain", "gateway", "handlers", "service", "se
 OWN_ROOMS = {
     "orders": {
         *("deadlines", "intake", "keyboard", "open_orders", "oversight", "oversight_store", "parts", "watch"),
-        *("request_handlers", "request_store", "requests", "rights"),
+        *("request_handlers", "request_store", "requests", "rights", "staff"),
     },
-    "payments": {"persons", "retention"},
+    "payments": {"persons", "retention", "staff"},
     "shipping": {"commands", "paper", "persons", "retention", "staff", "typesetting"},
-    "notifications": {"composing", "letters", "mail_format", "persons", "retention"},
+    "notifications": {"composing", "letters", "mail_format", "persons", "retention", "staff"},
 }
 STORES = {
     "store.py",
