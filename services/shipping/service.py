@@ -205,7 +205,8 @@ class ShippingService(RightsHolder, Releasing):
 
     def kept_part(self, key: OrderKey) -> tuple[str, dict[str, Any]] | None:
         """What an authority may be given of an order (`shared.staffing.releases`)."""
-        return self.reads.recipients([key]).get(key)
+        kept: tuple[str, dict[str, Any]] | None = self.reads.recipients([key]).get(key)
+        return kept
 
     def pick(self, command: Pick, work: Unit) -> None:
         handlers.pick(command, work.store, work.at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from shared.cli import backups, crew, demo, keyrings, orders, parked, privacy, retaining, storefront, stuck
+from shared.cli import backups, crew, demo, keyrings, orders, parked, privacy, releasing, retaining, staff, storefront, stuck
 
 app = typer.Typer(
     name="brownpaper",
@@ -21,6 +21,8 @@ privacy.app.command(name="rotate-master")(keyrings.rotate_master)
 privacy.app.add_typer(keyrings.audit, name="audit")
 privacy.app.command(name="retention")(retaining.retention)
 privacy.app.add_typer(retaining.hold, name="hold")
+privacy.app.command(name="release")(releasing.release)
+app.add_typer(staff.app, name="staff")
 app.command(name="backup")(backups.backup)
 app.command(name="restore")(backups.restore)
 app.command(name="stuck")(stuck.stuck)

@@ -6,7 +6,6 @@ from typing import Any
 
 import orjson
 
-from shared.contracts.errors import BrownPaperError
 from shared.custody.vault import Opened
 from shared.http_door import Answer, StatusError
 from shared.staffing.desk import Seat
@@ -23,7 +22,7 @@ def show_part(door: Any, revealing: Revealing, seat: Seat, kept: tuple[str, dict
         raise StatusError(404, "part_not_kept")
     result = door.parts.open({revealing.key: kept}, purpose=revealing.purpose, actor=seat.account)[revealing.key]
     if not isinstance(result, Opened):
-        raise StatusError(409, result.code if isinstance(result, BrownPaperError) and hasattr(result, "code") else "part_closed")
+        raise StatusError(409, getattr(result, "code", "part_closed"))
     granted = door.staff.permits.fields(seat.role, door.name, door.part, "reveal")
     part = shown(orjson.loads(result.plaintext), granted, revealing.fields)
     return Answer(200, {"order_number": revealing.key.order_number, "part": door.part, "fields": part})

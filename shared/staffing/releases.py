@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 import secrets
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 from pydantic import Field, field_validator
 
-from shared.contracts.errors import BrownPaperError
 from shared.contracts.events import DataReleased
 from shared.contracts.values import OrderKey
 from shared.custody.vault import Opened
@@ -51,6 +50,9 @@ class _Propose(Form):
 
 class Releasing(StaffDoor):
     """The base of the doors that hold a part which an authority may ask for."""
+
+    part: ClassVar[str]
+    parts: Any
 
     def kept_part(self, key: OrderKey) -> tuple[str, dict[str, Any]] | None:
         """(customer_id, the order's part in its envelope); None where nothing is kept."""
@@ -106,7 +108,7 @@ class Releasing(StaffDoor):
             raise StatusError(404, "part_not_kept")
         result = self.parts.open({release.key: kept}, purpose=AUTHORITIES, actor="+".join(release.people))[release.key]
         if not isinstance(result, Opened):
-            raise StatusError(409, result.code if isinstance(result, BrownPaperError) else "part_closed")
+            raise StatusError(409, getattr(result, "code", "part_closed"))
         given = {
             "order_number": release.key.order_number,
             "part": release.part,

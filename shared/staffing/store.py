@@ -22,20 +22,20 @@ def member_named(connection: type_of_connection, name: str) -> Member | None:
     row = connection.execute(
         "select account, name, role, is_active, secret_hash from staff_accounts where name = %s", (name,)
     ).fetchone()
-    return Member(*row[:4], secret_hash=row[4]) if row else None
+    return Member(*row) if row else None
 
 
 def member(connection: type_of_connection, account: str) -> Member | None:
     row = connection.execute(
         "select account, name, role, is_active, secret_hash from staff_accounts where account = %s", (account,)
     ).fetchone()
-    return Member(*row[:4], secret_hash=row[4]) if row else None
+    return Member(*row) if row else None
 
 
 def members(connection: type_of_connection) -> list[Member]:
     """All of them, by name."""
     rows = connection.execute("select account, name, role, is_active, secret_hash from staff_accounts order by name")
-    return [Member(*row[:4], secret_hash=row[4]) for row in rows]
+    return [Member(*row) for row in rows]
 
 
 def save_member(connection: type_of_connection, it: Member, at: datetime) -> None:
