@@ -107,7 +107,7 @@ def list_words(env: EnvFile = None) -> None:
     with ending_clearly():
         for word in _door(cli_settings.load(env)).get_json("/holds")["items"]:
             given = f": {word['part']} for {word['dossier']}" if word["part"] else ""
-            say(f"{word['at'][:19]} {word['deed']:8} {word['order_number']} by {word['clause']}, said by {word['by']}{given}")
+            say(f"{word['at'][:19]} {word['deed']:7} {word['order_number']} by {word['clause']}, said by {word['by']}{given}")
 
 
 def _say_word(settings: cli_settings.Settings, order: str, deed: str, clause: str, by: str, source: str | None) -> Any:

@@ -66,7 +66,7 @@ class RevealForm(Form):
     """Which fields of the order's part a member wants to read, under which case; without `fields` all that the role may."""
 
     source: str = Field(max_length=500)
-    case: str = Field(pattern=_ID)
+    case: str | None = Field(default=None, pattern=_ID)
     fields: list[str] | None = Field(default=None, min_length=1, max_length=40)
 
 
@@ -137,7 +137,7 @@ def reveals(path: str, part: str) -> Callable[[F], F]:
             key = OrderKey(form.source, request.values["order_number"])
             if not granted:
                 raise StatusError(403, "not_granted")
-            case = door.staff.case(seat, form.case, key, at)
+            case = door.staff.case(seat, form.case, key, at) if form.case is not None else None
             door.staff.permit(seat, [Need("reveal", part, chosen)], at, case=case)
             purpose = door.staff.permits.purpose(seat.role, door.name, part, "reveal")
             answer: Answer = function(door, Revealing(key, chosen, purpose), seat)
