@@ -141,6 +141,7 @@ def add_case(connection: type_of_connection, it: Case) -> None:
 
 
 def case(connection: type_of_connection, case_id: str) -> Case | None:
+    """The case of this name, over or not."""
     row = connection.execute(
         "select case_id, account, shop, order_number, reason, ticket, opened_at, expires_at from staff_cases where case_id = %s",
         (case_id,),

@@ -12,11 +12,16 @@ import pytest
 from deploy.local import databases
 from deploy.local.postgres import PrivateCluster
 
-PLUMBING = {"inbox", "outbox", "intents", "held", "discards"}
+PLUMBING = {
+    *("inbox", "outbox", "intents", "held", "discards", "legal_holds", "retention_clearings", "erasures_applied"),
+    *("staff_accounts", "staff_tries", "staff_sessions", "staff_cases"),
+    *("staff_acknowledgements", "staff_reveals", "staff_releases"),
+}
 OWN = {
     "orders": {
         *("orders", "answers", "intake_keys"),
         *("requests", "persons", "preference_changes", "receipt_keys", "export_pieces"),
+        *("record_anchors", "incidents", "hold_record"),
     },
     "payments": {"payments", "payment_references"},
     "shipping": {"shipments", "labels", "recipients", "shipment_lines"},
@@ -77,7 +82,7 @@ def test_two_at_once_apply_each_migration_once(empty_url: str) -> None:
 def test_the_keyrings_tables_are_apart(empty_url: str) -> None:
     assert databases.migrate(empty_url, databases.keyring_folders())
     assert databases.migrate(empty_url, databases.keyring_folders()) == []
-    assert tables(empty_url) == {"intake_keys", "service_keys", "part_keys", "persons", "openings"}
+    assert tables(empty_url) == {"intake_keys", "service_keys", "part_keys", "persons", "openings", "masters", "record_marks"}
 
 
 def test_what_was_kept_before_a_repeat_is_kept_after_it(empty_url: str) -> None:

@@ -131,3 +131,20 @@ def test_a_hold_on_somebody_else_s_order_holds_up_nothing(bureau: Bureau) -> Non
     bureau.store.hold("SH-9", "53")
     frozen(bureau)
     assert answer(bureau, *HOLDERS).state is State.CLOSED
+
+
+def destroys_while_held(bureau: Bureau) -> bool:
+    """Whether holders are told to destroy keys though the law keeps the person's order."""
+    bureau.store.hold("SH-1", "53")
+    frozen(bureau)
+    looked_at(bureau)
+    return bool(bureau.told("erasure_ordered"))
+
+
+def test_nobody_is_told_to_destroy_what_the_law_keeps(bureau: Bureau) -> None:
+    assert not destroys_while_held(bureau)
+
+
+def test_an_erasure_that_does_not_look_at_holds_is_red(bureau: Bureau, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bureau.store, "legal_holds", lambda _shop, _customer: {})
+    assert destroys_while_held(bureau)
