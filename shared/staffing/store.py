@@ -19,6 +19,7 @@ _TRIES_LAST = timedelta(days=1)
 
 
 def member_named(connection: type_of_connection, name: str) -> Member | None:
+    """Whoever has this name, shut out or not."""
     row = connection.execute(
         "select account, name, role, is_active, secret_hash from staff_accounts where name = %s", (name,)
     ).fetchone()
@@ -26,6 +27,7 @@ def member_named(connection: type_of_connection, name: str) -> Member | None:
 
 
 def member(connection: type_of_connection, account: str) -> Member | None:
+    """Whoever has this account, shut out or not."""
     row = connection.execute(
         "select account, name, role, is_active, secret_hash from staff_accounts where account = %s", (account,)
     ).fetchone()

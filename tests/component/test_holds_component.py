@@ -13,7 +13,6 @@ import pytest
 
 from shared.contracts.values import OrderKey
 from shared.retention import note_hold
-
 from tests.component.events import Canary
 from tests.component.staff_desk import PASSWORD, Member, command, env_of, hire, openings
 from tests.component.test_keeping_component import an_order
@@ -90,11 +89,12 @@ def test_a_holder_destroys_nothing_of_a_person_with_an_order_on_hold_and_does_wh
     holder.publish(event("orders", "erasure_ordered", data))
     wait_for(lambda: '"erasure_held"' in holder.service.log(), "the holder to say that it leaves it alone")
     assert (of_person(holder, customer), holder.keys()) == (before, keys)
-    assert [it for it in holder.everybody.all("request_receipted") if it["data"]["request"] == request] == []
-    states = "select count(*) from persons where state = 'erased'"
-    assert rows(holder.service.environment["KEYRING_DATABASE_URL"], states) == [(0,)]
-    journal = Path(holder.service.environment["ERASURE_JOURNAL"])
-    assert not journal.exists() or journal.read_text() == ""
+    told = [it for it in holder.everybody.all("request_receipted") if it["data"]["request"] == request]
+    assert holder.name not in {it["source"] for it in told}
+    if holder.name == "notifications":  # nor is it written down for the next start, or for a restored backup
+        holder.service.stop()
+        holder.service.start()
+        assert (of_person(holder, customer), holder.keys()) == (before, keys)
     held(holder, kept, is_held=False)
     _, receipt = holder.order("erasure_ordered", customer)
     assert (receipt["deed"], receipt["keys_destroyed"], receipt["keys_left"]) == ("erased", 2, 0)
