@@ -1,4 +1,4 @@
-"""Every HTTP door of every service is one that we know: anybody's, a machine's, or staff's through `staffed`; a new one is red until it is told here."""
+"""Every HTTP door of every service is one that we know: anybody's, a machine's, or staff's; a new one is red until it is told here."""
 
 from __future__ import annotations
 
