@@ -137,7 +137,7 @@ def _counts(value: object) -> object:
         return value
     matches = [_COUNT.fullmatch(pair.strip()) for pair in value.split(",") if pair.strip()]
     found = {match[1]: int(match[2]) for match in matches if match is not None}
-    if len(found) != len(matches):
+    if len(found) != len(matches):  # one is none of it, or a name stands there twice
         raise PydanticCustomError(WANTED, "wanted: name=number, comma-separated, each name once: a=30,b=60")
     return found
 
