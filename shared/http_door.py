@@ -59,12 +59,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a door's method gets: the path's parts, the query, and the body (at most `MAX_BODY_BYTES`)."""
+    """What a door's method gets: the path's parts, the query, and the body (at most `MAX_BODY_BYTES`).
+
+    At a door of staff `bearer` is the token that was shown, and `is_machine` whether it is the one of the door's setting.
+    """
 
     values: Mapping[str, str]
     query: Mapping[str, str]
-    body: bytes
+    body: bytes = field(repr=False)
     content_type: str
+    bearer: str = field(default="", repr=False)
+    is_machine: bool = False
 
     def json(self) -> Any:
         """The body as JSON. Raises a refusal with 415 or 400."""
@@ -169,13 +174,17 @@ class HttpDoor(WebServer):
 
 
 class Served(Entrypoint):
-    """One route. `token` names the setting whose bearer token the caller must show."""
+    """One route. `token` names the setting whose bearer token the caller must show.
+
+    With `sessions` the method itself looks at the token shown (`shared.staffing.door`), and nothing that it answers may be kept.
+    """
 
     server = HttpDoor()
 
-    def __init__(self, method: str, path: str, *, token: str | None = None, in_flight: int = 256) -> None:
+    def __init__(self, method: str, path: str, *, token: str | None = None, in_flight: int = 256, sessions: bool = False) -> None:
         super().__init__()
         self._method, self._path, self._token, self._in_flight = method, path, token, in_flight
+        self._sessions = sessions
         self._busy = 0
 
     def setup(self) -> None:
@@ -202,14 +211,19 @@ class Served(Entrypoint):
                 response = problem_of(error)
             finally:
                 self._busy -= 1
+        if self._sessions:
+            response.headers["Cache-Control"] = "no-store"
         metrics.requests.labels(self.container.service_name, self.method_name, str(response.status_code)).inc()
         return response
 
     def _checked(self, request: WerkzeugRequest, values: Mapping[str, str]) -> Request:
+        scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
+        bearer = shown.strip() if scheme.lower() == "bearer" else ""
+        is_machine = False
         if self._token is not None:
             wanted = str(getattr(self.container.config["settings"], self._token))
-            scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
-            if scheme.lower() != "bearer" or not hmac.compare_digest(shown.strip().encode(), wanted.encode()):
+            is_machine = bool(bearer) and hmac.compare_digest(bearer.encode(), wanted.encode())
+            if not is_machine and not self._sessions:
                 raise StatusError(401, "token_wrong", headers={"WWW-Authenticate": "Bearer"})
         if any("\0" in word for word in (*values.values(), *request.args.values())):
             raise StatusError(404, "not_found")  # nothing of ours is called so, and PostgreSQL's text holds no U+0000
@@ -226,7 +240,8 @@ class Served(Entrypoint):
                 raise StatusError(408, "too_slow", headers={"Connection": "close"}) from None
         if len(body) > MAX_BODY_BYTES:
             raise StatusError(413, "too_large", headers={"Connection": "close"})
-        return Request(values, request.args, body, request.headers.get("Content-Type", ""))
+        content_type = request.headers.get("Content-Type", "")
+        return Request(values, request.args, body, content_type, bearer if self._sessions else "", is_machine)
 
     def _run(self, request: Request) -> Response:
         answer: Answer = run_worker(self.container, self, request)
@@ -237,9 +252,9 @@ class Served(Entrypoint):
         return Response(orjson.dumps(answer.body, option=orjson.OPT_UTC_Z), answer.status, headers, content_type=content_type)
 
 
-def serve(method: str, path: str, *, token: str | None = None, in_flight: int = 256) -> Callable[[F], F]:
+def serve(method: str, path: str, *, token: str | None = None, in_flight: int = 256, sessions: bool = False) -> Callable[[F], F]:
     """The method `(request) -> Answer` answers this route; `<name>` in the path goes to `request.values`."""
-    decorator: Callable[[F], F] = Served.decorator(method, path, token=token, in_flight=in_flight)
+    decorator: Callable[[F], F] = Served.decorator(method, path, token=token, in_flight=in_flight, sessions=sessions)
     return decorator
 
 

@@ -143,8 +143,23 @@ def note_clearing(
     )
 
 
+def take_turns(connection: type_of_connection) -> None:
+    """Wait for whoever else erases or notes a hold here; until the end of the transaction nobody else does."""
+    connection.execute("select pg_advisory_xact_lock(hashtext('brownpaper.legal_holds'))")
+
+
+def held_among(connection: type_of_connection, shop: str, orders: Sequence[str]) -> dict[str, str]:
+    """Those of a shop's orders that must stay, each with the clause that keeps it."""
+    rows = connection.execute(
+        "select order_number, clause from legal_holds where shop = %s and order_number = any(%b::text[]) and is_held",
+        (shop, list(orders)),
+    )
+    return dict(rows.fetchall())
+
+
 def note_hold(connection: type_of_connection, key: OrderKey, clause: str, at: datetime, *, is_held: bool) -> None:
     """Note the last word about an order's legal hold; an earlier one that comes late changes nothing."""
+    take_turns(connection)
     connection.execute(
         """
         insert into legal_holds (shop, order_number, is_held, clause, changed_at) values (%s, %s, %s, %s, %s)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -42,8 +43,10 @@ from shared.delivery.work import Delivery, IntentRow, Work
 from shared.dependencies import Made
 from shared.parts import PartHolder
 from shared.policy import load
+from shared.retention import held_among, take_turns
 from shared.sealing import IntakeKey, seal_to_base64
 
+_log = logging.getLogger("brownpaper.rights")
 RIGHTS = "rights"  # the purpose, in the policy's word
 DEACTIVATE, ERASE, COPY, NOTE = "deactivate_person", "erase_person", "copy_person", "note_choice"
 _POLICY_VERSION = load().version
@@ -119,14 +122,21 @@ class RightsHolder(PartHolder):
         _intend(ERASE, event, work)
 
     @performs(ERASE)
-    def erase_person(self, intent: IntentRow) -> Swept:
-        """Written down outside of every backup first, then keys, then rows. Safe to do again, also half done: then it finds less."""
+    def erase_person(self, intent: IntentRow) -> Swept | None:
+        """Written down outside of every backup first, then keys, then rows. Safe to do again, also half done: then it finds less.
+
+        None where the law keeps one of the person's orders: nothing is touched, and orders asks again when the last hold has ended
+        (clause 53). A hold that comes while this is at work waits for it, and keeps what it finds.
+        """
         shop, customer_id = intent.details["shop"], intent.details["customer_id"]
         now = datetime.now(UTC)
-        self.parts.keeper.remember_erased(shop, customer_id, now)
-        destroyed = self.parts.persons.erase(shop, customer_id, now)
         with self.person_database.begin() as connection:
-            orders = self.rows.orders_of(connection, shop, customer_id)
+            take_turns(connection)
+            if held_among(connection, shop, self.rows.orders_of(connection, shop, customer_id)):
+                return None
+            self.parts.keeper.remember_erased(shop, customer_id, now)
+            destroyed = self.parts.persons.erase(shop, customer_id, now)
+            orders = self.rows.orders_of(connection, shop, customer_id)  # from here on nothing of the person is taken in
             before = self.rows.counted(connection, shop, customer_id, orders)
             self.rows.sweep(connection, shop, customer_id, orders)
             after = self.rows.counted(connection, shop, customer_id, orders)
@@ -136,6 +146,9 @@ class RightsHolder(PartHolder):
     def person_erased(self, settlement: Settlement, work: Work[Any]) -> None:
         """The receipt, once nothing is left: a message that was under way may have written a row behind the sweep."""
         swept, asked = settlement.outcome, settlement.intent.details
+        if swept is None:
+            _log.info("erasure_held")
+            return
         after = self.rows.counted(work.store.connection, asked["shop"], asked["customer_id"], swept.orders)
         if any(after.values()) or any(swept.after.values()) or swept.keys.left:
             raise TryLater("rows_came_back")

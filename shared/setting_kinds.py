@@ -167,6 +167,19 @@ def _durations(value: object) -> object:
     return found
 
 
+_COUNT = re.compile(r"([a-z_]+)=([0-9]{1,6})")
+
+
+def _counts(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    matches = [_COUNT.fullmatch(pair.strip()) for pair in value.split(",") if pair.strip()]
+    found = {match[1]: int(match[2]) for match in matches if match is not None}
+    if len(found) != len(matches):  # one is none of it, or a name stands there twice
+        raise PydanticCustomError(WANTED, "wanted: name=number, comma-separated, each name once: a=30,b=60")
+    return found
+
+
 def named_among(names: Iterable[str]) -> AfterValidator:
     """Refuses a mapping that names anything else; the sentence tells the names that there are."""
     known = frozenset(names)
@@ -195,3 +208,5 @@ Mapping = Annotated[dict[str, str], NoDecode, BeforeValidator(_mapping), Field(m
 """`a=b,c=d`, at least one pair; a bare `a` maps to itself."""
 Durations = Annotated[dict[str, timedelta], NoDecode, BeforeValidator(_durations)]
 """`a=90s,b=2d`: lengths of time by name, above zero; may be empty."""
+Counts = Annotated[dict[str, int], NoDecode, BeforeValidator(_counts)]
+"""`a=30,b=60`: whole numbers by name; may be empty."""

@@ -10,10 +10,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.contracts.errors import BrownPaperError
 from shared.delivery.ladder import DEFAULT_RUNGS_SECONDS, Ladder
+from shared.policy import load
 from shared.setting_kinds import (
     WANTED,
     AmqpUri,
     AuthoritiesFile,
+    Counts,
     ListeningAddress,
     LogLevel,
     PartyUrl,
@@ -21,6 +23,7 @@ from shared.setting_kinds import (
     ReadableFile,
     ReadableFolder,
     Text,
+    named_among,
 )
 
 
@@ -93,6 +96,7 @@ class DeliverySettings(Settings):
         return value
 
 
+_REVEALS = {"warehouse": 2000, "billing_clerk": 30, "customer_service": 60, "privacy_officer": 10}
 _OF_VAULT = ("keyring_vault_url", "keyring_vault_key", "keyring_vault_token_file")
 
 
@@ -134,3 +138,20 @@ class KeyringSettings(PolicySettings):
         if missing:
             raise PydanticCustomError(WANTED, f"KEYRING_MASTER={self.keyring_master} wants {missing}")
         return self
+
+
+class StaffSettings(Settings):
+    """How staff work at a service's door."""
+
+    staff_idle_minutes: float = Field(default=15, gt=0)
+    """After how long without an action of the member a session locks itself."""
+    staff_session_hours: float = Field(default=12, gt=0)
+    """After how long a session is over, whatever happens."""
+    staff_case_minutes: float = Field(default=60, gt=0)
+    """How long a case lets its member read the order's part."""
+    staff_acknowledge_days: float = Field(default=180, gt=0)
+    """After how long a member has to acknowledge the same policy again."""
+    staff_acknowledge_grace_days: float = Field(default=14, ge=0)
+    """For how long after that the member still sees what the role may."""
+    staff_reveals_per_hour: Annotated[Counts, named_among(load().roles)] = _REVEALS
+    """How many parts a member of each role may have opened in an hour; a role that is not named has none."""

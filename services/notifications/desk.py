@@ -57,7 +57,7 @@ class RequestDesk(ErrandHolder):
     @serve("GET", "/requests/<request_id>", token="customer_service_token")
     def request(self, request: Request) -> Answer:
         it = self._known(request)
-        [opened] = self._opened(it, it.request, actor=CUSTOMER_SERVICE)
+        [opened] = self._opened_for_answer(it, it.request, actor=CUSTOMER_SERVICE)
         asked: Any = read_part(REQUEST, opened.plaintext, sealed_for_key=it.customer_id)
         shown = {
             "source": it.shop,
@@ -75,7 +75,7 @@ class RequestDesk(ErrandHolder):
     def answer(self, request: Request) -> Answer:
         """Staff's answer, sealed under the request's own key before it is written anywhere, and sent by mail. Only the first one stands."""
         text, it = _text(request), self._known(request)
-        [opened] = self._opened(it, it.request, actor=CUSTOMER_SERVICE)
+        [opened] = self._opened_for_answer(it, it.request, actor=CUSTOMER_SERVICE)
         reply = opened.enclose(orjson.dumps({"text": text}), "reply").as_json()
         return Answer(202, self._ask("note_reply", it, reply), _NOT_STORED)
 
@@ -154,7 +154,7 @@ class RequestDesk(ErrandHolder):
     def _letter(self, it: SpecialRequest, kind: str) -> Letter:
         is_reply = kind != ACKNOWLEDGEMENT
         envelopes = [it.request, it.reply] if is_reply and it.reply else [it.request]
-        opened = self._opened(it, *envelopes)
+        opened = self._opened_for_answer(it, *envelopes)
         asked: Any = read_part(REQUEST, opened[0].plaintext, sealed_for_key=it.customer_id)
         common: dict[str, Any] = {
             "message_id": message_id(self.shop.domain, kind, it.about),
@@ -167,7 +167,7 @@ class RequestDesk(ErrandHolder):
             raise Parked("complaint_unknown")
         return ComplaintAcknowledgement(**common, case=it.complaint.case_id, due_on=f"{it.complaint.due_at:%Y-%m-%d}")
 
-    def _opened(self, it: SpecialRequest, *envelopes: dict[str, Any], actor: str = "") -> list[Opened]:
+    def _opened_for_answer(self, it: SpecialRequest, *envelopes: dict[str, Any], actor: str = "") -> list[Opened]:
         """What is in these, opened to answer and written down. Raises the reason why one stays closed."""
         name = PartName(it.shop, it.customer_id, it.request_id, REQUEST)
         openings = [Opening(name, Envelope.of_json(envelope)) for envelope in envelopes]

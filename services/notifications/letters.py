@@ -195,7 +195,7 @@ def _read_templates(folder: Path) -> dict[tuple[str, str], _Texts]:
     return {
         (tag, kind): _Texts(tag, style, plain.get_template(f"{tag}/{kind}.txt.j2"), escaped.get_template(f"{tag}/{kind}.html.j2"))
         for tag, style in _LANGUAGES.items()
-        for kind in sorted(path.name.removesuffix(".txt.j2") for path in (folder / tag).glob("*.txt.j2"))
+        for kind in sorted(path.name.removesuffix(".html.j2") for path in (folder / tag).glob("*.html.j2"))
     }
 
 

@@ -14,6 +14,7 @@ from services.notifications.friend_door import FriendDoor
 from services.notifications.mailing import Brought
 from services.notifications.persons import NotificationsPersons
 from services.notifications.retention import CLEARINGS, NotificationsRetention
+from services.notifications.staff import ContactDesk
 from services.notifications.store import NotificationsStore
 from shared.contracts.events import (
     ContactEntrusted,
@@ -31,7 +32,7 @@ ORDER_NEWS = "order_news"  # the purpose, in the policy's word
 Unit = Work[NotificationsStore]
 
 
-class NotificationsService(DifficultyDoor, FriendDoor, RequestDesk, Circulation):
+class NotificationsService(DifficultyDoor, FriendDoor, RequestDesk, Circulation, ContactDesk):
     """Tells customers what they should know of their orders, each thing once."""
 
     name = "notifications"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pydantic import Field
 
 from shared.setting_kinds import AuthoritiesFile, MailAddress, PartyUrl, SmtpUrl, Text, Token
-from shared.settings import DeliverySettings, KeyringSettings
+from shared.settings import DeliverySettings, KeyringSettings, StaffSettings
 
 
-class NotificationsSettings(DeliverySettings, KeyringSettings):
+class NotificationsSettings(DeliverySettings, KeyringSettings, StaffSettings):
     """`smtp_url` is `smtp://`, `smtps://` or `smtp+starttls://` `[user:password@]host[:port]`, credentials percent-encoded.
 
     Replies to `mail_from` reach the shop; the name shown is `shop_name`.

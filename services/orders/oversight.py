@@ -11,17 +11,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from services.orders import oversight_store
 from services.orders.oversight_store import HoldRecord, HoldWord
 from shared.contracts.errors import Fault, Refused
-from shared.contracts.events import IncidentNoticed, LegalHoldLifted, LegalHoldPlaced, RecordAnchored
+from shared.contracts.events import DataReleased, IncidentNoticed, LegalHoldLifted, LegalHoldPlaced, RecordAnchored
 from shared.contracts.values import OrderKey
 from shared.database import Database
 from shared.delivery.entrypoints import Door, hears
 from shared.delivery.reading import faults_of
-from shared.delivery.work import Work
+from shared.delivery.work import Ending, Work
 from shared.dependencies import Made
 from shared.http_door import Answer, Request, StatusError, serve
 from shared.policy import load
 
-PLACED, LIFTED = "placed", "lifted"
+PLACED, LIFTED, RELEASED = "placed", "lifted", "released"
 MOST_SHOWN = 1000
 _ADDENDUM = re.compile(r"A-[0-9]{2}")
 
@@ -69,11 +69,16 @@ class Oversight(Door):
         ending = self.asks("note_hold", [(word, key)])[0]
         if ending.kind == "refused":
             raise StatusError(409 if ending.code == f"hold_{form.deed}_before" else 404, ending.code)
-        return Answer(200 if ending.kind == "done" else 503, {"order_number": form.order_number, "deed": form.deed})
+        shown = {"order_number": form.order_number, "deed": form.deed, "erased_by": ending.result}
+        return Answer(200 if ending.kind == "done" else 503, shown)
 
-    def note_hold(self, word: HoldWord, work: Work[Any]) -> None:
-        """Write the word down and tell the holders. Refused where there is no such order, or where it says what was said last."""
+    def note_hold(self, word: HoldWord, work: Work[Any]) -> Ending:
+        """Write the word down and tell the holders. Refused where there is no such order, or where it says what was said last.
+
+        The ending's result are the services that erased what they had before this word; null where all have, and the order is nobody's.
+        """
         connection = work.store.connection
+        oversight_store.take_turns(connection)
         if not oversight_store.is_known(connection, word.key):
             raise Refused([Fault("order_unknown")])
         if (oversight_store.last_deed(connection, word.key) or LIFTED) == word.deed:
@@ -81,6 +86,14 @@ class Oversight(Door):
         oversight_store.add_word(connection, word)
         named = {**word.key._asdict(), "clause": word.clause}
         work.tell(LegalHoldPlaced(**named, said_at=word.at) if word.deed == PLACED else LegalHoldLifted(**named, said_at=word.at))
+        return Ending("done", result=oversight_store.erased_by(connection, word.key))
+
+    @hears(DataReleased)
+    def data_released(self, event: DataReleased, work: Work[Any]) -> None:
+        """What two members of staff gave to an authority stands beside the words about holds, for good (addendum A-10)."""
+        said_by = "+".join(event.approved_by)
+        word = HoldWord(event.about(), RELEASED, event.clause, said_by, event.given_at, event.part, event.dossier)
+        oversight_store.add_word(work.store.connection, word)
 
     @serve("GET", "/holds", token="staff_token")
     def show_holds(self, _request: Request) -> Answer:
@@ -91,6 +104,8 @@ class Oversight(Door):
                 "deed": word.deed,
                 "clause": word.clause,
                 "by": word.said_by,
+                "part": word.part,
+                "dossier": word.dossier,
                 "at": word.at,
             }
             for word in self.holds.words(MOST_SHOWN)

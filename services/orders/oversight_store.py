@@ -12,13 +12,23 @@ from shared.database import Database, type_of_connection
 
 @dataclass(frozen=True, slots=True)
 class HoldWord:
-    """One word about an order's legal hold: `deed` is placed or lifted, `clause` what lets it, `said_by` who of the staff said it."""
+    """One word about an order: `deed` is placed, lifted, or released (given to an authority), `clause` what lets it, `said_by` who said it.
+
+    Of a release `part` is what was given, and `dossier` the authority's own number of what it asked.
+    """
 
     key: OrderKey
     deed: str
     clause: str
     said_by: str
     at: datetime
+    part: str | None = None
+    dossier: str | None = None
+
+
+def take_turns(connection: type_of_connection) -> None:
+    """Wait for whoever else decides on holds; until the end of the transaction nobody else does."""
+    connection.execute("select pg_advisory_xact_lock(hashtext('brownpaper.legal_holds'))")
 
 
 def keep_anchor(connection: type_of_connection, event: RecordAnchored, at: datetime) -> None:
@@ -45,17 +55,36 @@ def is_known(connection: type_of_connection, key: OrderKey) -> bool:
 def add_word(connection: type_of_connection, word: HoldWord) -> None:
     """Write a word about a legal hold down, for good."""
     connection.execute(
-        "insert into hold_record (shop, order_number, deed, clause, said_by, at) values (%s, %s, %s, %s, %s, %s)",
-        (*word.key, word.deed, word.clause, word.said_by, word.at),
+        "insert into hold_record (shop, order_number, deed, clause, said_by, at, part, dossier) values (%s, %s, %s, %s, %s, %s, %s, %s)",
+        (*word.key, word.deed, word.clause, word.said_by, word.at, word.part, word.dossier),
     )
 
 
 def last_deed(connection: type_of_connection, key: OrderKey) -> str | None:
-    """The last word about an order; None where there was none."""
+    """The last word about an order's hold; None where there was none."""
     row = connection.execute(
-        "select deed from hold_record where shop = %s and order_number = %s order by position desc limit 1", key
+        """
+        select deed from hold_record where shop = %s and order_number = %s and deed in ('placed', 'lifted')
+        order by position desc limit 1
+        """,
+        key,
     ).fetchone()
     return row[0] if row else None
+
+
+def erased_by(connection: type_of_connection, key: OrderKey) -> list[str] | None:
+    """The services that have erased what they had of the order's person, while its erasure is under way; None where it is over."""
+    row = connection.execute("select customer_id from orders where shop = %s and order_number = %s", key).fetchone()
+    if row is None or row[0] == "":
+        return None
+    rows = connection.execute(
+        """
+        select jsonb_object_keys(receipts -> 'erased') from requests
+        where shop = %s and customer_id = %s and kind = 'erasure' and state not in ('closed', 'refused')
+        """,
+        (key.shop, row[0]),
+    )
+    return sorted({service for (service,) in rows})
 
 
 class HoldRecord:
@@ -68,6 +97,7 @@ class HoldRecord:
         """The last words, the newest first."""
         with self._database.begin() as connection:
             rows = connection.execute(
-                "select shop, order_number, deed, clause, said_by, at from hold_record order by position desc limit %s", (limit,)
+                "select shop, order_number, deed, clause, said_by, at, part, dossier from hold_record order by position desc limit %s",
+                (limit,),
             )
             return [HoldWord(OrderKey(*row[:2]), *row[2:]) for row in rows]

@@ -60,6 +60,8 @@ class Requests(Protocol):
 
     def open_orders(self, shop: str, customer_id: str) -> list[Order]: ...
 
+    def legal_holds(self, shop: str, customer_id: str) -> dict[str, str]: ...
+
     def note_preferences(self, event: PreferencesNoted) -> None: ...
 
     def receipt_keys(self) -> list[dict[str, str]]: ...
@@ -242,8 +244,11 @@ _BEGIN: dict[Kind, Callable[[Request, StorefrontEvent, Requests, Desk, datetime]
 
 def _advance(request: Request, store: Requests, desk: Desk, at: datetime) -> None:
     """Take a request as far as it can go by now, and save it."""
-    if request.key.kind == Kind.ERASURE and request.state is not State.UNDER_WAY and not request.waits_for:
-        _look_at_orders(request, store, desk, at)
+    if request.key.kind == Kind.ERASURE and request.state not in FINAL and request.customer_id is not None:
+        legal_holds = store.legal_holds(request.key.shop, request.customer_id)
+        request.note_holds(legal_holds, at)
+        if request.state in (State.RECEIVED, State.WAITING_FOR_ORDERS) and not request.waits_for:
+            _look_at_orders(request, legal_holds, store, desk, at)
     if request.state is State.UNDER_WAY:
         if request.key.kind == Kind.ERASURE and request.waits_for == [ORDERS]:
             _finish_erasure(request, store, desk, at)
@@ -252,13 +257,13 @@ def _advance(request: Request, store: Requests, desk: Desk, at: datetime) -> Non
     store.save_request(request)
 
 
-def _look_at_orders(request: Request, store: Requests, desk: Desk, at: datetime) -> None:
+def _look_at_orders(request: Request, legal_holds: dict[str, str], store: Requests, desk: Desk, at: datetime) -> None:
     orders = store.open_orders(request.key.shop, str(request.customer_id))
     for order in orders:
         if order.is_unpaid_for_good:
             order.cancel_unpaid(ERASURE_REQUESTED, at)
             store.save(order)
-    request.note_orders([order.key.order_number for order in orders if order.is_open], at, desk.erasure_waits)
+    request.note_orders([order.key.order_number for order in orders if order.is_open], at, desk.erasure_waits, legal_holds)
     if request.state is State.REFUSED:
         store.set_person(request.person, "deactivated", at)  # what holders froze stays so: the person has left
 

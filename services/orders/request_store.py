@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from services.orders import oversight_store
 from services.orders.domain import Order
 from services.orders.requests import Request, RequestKey, State
 from services.orders.store import OrdersStore
@@ -29,13 +30,25 @@ REQUESTS = Table(
         "state": "text",
         "receipts": "jsonb",
         "orders": "jsonb",
+        "legal_holds": "jsonb",
         "reasons": "jsonb",
         "certificate": "jsonb",
         "received_at": "timestamptz",
         "told_at": "timestamptz",
         "closed_at": "timestamptz",
     },
-    changing=("customer_id", "asked", "state", "receipts", "orders", "reasons", "certificate", "told_at", "closed_at"),
+    changing=(
+        "customer_id",
+        "asked",
+        "state",
+        "receipts",
+        "orders",
+        "legal_holds",
+        "reasons",
+        "certificate",
+        "told_at",
+        "closed_at",
+    ),
 )
 _OPEN = "state not in ('closed', 'refused')"
 
@@ -103,6 +116,25 @@ class RequestStore(OrdersStore):
         keys |= {one.key for one in self._orders.saved() if (one.key.shop, one.customer_id) == (shop, customer_id)}
         found = (self.order(key) for key in sorted(keys))
         return [order for order in found if order is not None and order.is_open]
+
+    def legal_holds(self, shop: str, customer_id: str) -> dict[str, str]:
+        """The person's orders that must stay, each with the clause that keeps it.
+
+        Whoever decides on it does so in turn with whoever says a word about holds: no word comes in between.
+        """
+        oversight_store.take_turns(self.connection)
+        rows = self.connection.execute(
+            """
+            select order_number, clause from (
+                select distinct on (order_number) order_number, deed, clause
+                from hold_record join orders using (shop, order_number)
+                where shop = %s and customer_id = %s and customer_id <> '' and deed in ('placed', 'lifted')
+                order by order_number, position desc
+            ) as last_words where deed = 'placed'
+            """,
+            (shop, customer_id),
+        )
+        return dict(rows.fetchall())
 
     def note_preferences(self, event: PreferencesNoted) -> None:
         """What a person chose, written at once; only ever added to."""
@@ -232,6 +264,19 @@ class RequestReads:
             row = connection.execute("select exists (select from export_pieces where available_until <= %s)", (at,)).fetchone()
         return bool(row and row[0])
 
+    def preferences(self, shop: str, customer_id: str) -> list[dict[str, Any]]:
+        """What a person chose, the latest choice first."""
+        with self._database.single() as connection:
+            rows = connection.execute(
+                """
+                select chosen_at, policy_version, communication, policy_choice from preference_changes
+                where shop = %s and customer_id = %s order by chosen_at desc
+                """,
+                (shop, customer_id),
+            )
+            names = ("chosen_at", "policy_version", "communication", "policy_choice")
+            return [dict(zip(names, row, strict=True)) for row in rows]
+
     def certificates(self, request: str) -> list[dict[str, Any]]:
         """Of the erasures of this name, one for each shop that has one: shop, state, and the certificate once there is one."""
         with self._database.single() as connection:
@@ -272,6 +317,7 @@ def _to_row(request: Request) -> Row:
         "state": request.state,
         "receipts": request.receipts,
         "orders": list(request.orders),
+        "legal_holds": request.legal_holds,
         "reasons": [reason.model_dump() for reason in request.reasons],
         "certificate": request.certificate,
         "received_at": request.received_at,

@@ -5,6 +5,9 @@
        ▼   have frozen the person)                ▼
     waiting_for_orders ──all ended──▶ …        refused (the part was unsound; an order did not end in time)
 
+Instead of being under way an erasure is on_legal_hold while an order of the person's must stay because the law says so: it waits without a
+limit, and goes on when the last hold ends (clause 53, addendum A-10). What a holder destroyed before the hold came stays destroyed.
+
 The holders are those that the policy names, noted when the request comes. A request closes when each of them has answered with a signed
 receipt, and says until then what it waits for. Receipts may come in any order and more than once.
 """
@@ -47,6 +50,7 @@ class Kind(StrEnum):
 class State(StrEnum):
     RECEIVED = "received"
     WAITING_FOR_ORDERS = "waiting_for_orders"
+    ON_LEGAL_HOLD = "on_legal_hold"
     UNDER_WAY = "under_way"
     CLOSED = "closed"
     REFUSED = "refused"
@@ -82,7 +86,7 @@ class Request(Aggregate):
     """`person` is the digest under which orders remembers the person; `customer_id` is gone once the person is.
 
     `asked` is what the storefront asked for beside that; `receipts` are deed → service → receipt, `holders` service → the parts for which it
-    must answer.
+    must answer; `legal_holds` the orders that it waits for, each with the clause that keeps it.
     """
 
     key: RequestKey
@@ -94,6 +98,7 @@ class Request(Aggregate):
     state: State = State.RECEIVED
     receipts: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     orders: tuple[str, ...] = ()
+    legal_holds: dict[str, str] = field(default_factory=dict)
     reasons: tuple[Reason, ...] = ()
     certificate: dict[str, Any] | None = None
     received_at: datetime
@@ -110,7 +115,7 @@ class Request(Aggregate):
     @property
     def waits_for(self) -> list[str]:
         """The services whose receipt is missing; nobody once it is over, nor while orders must end."""
-        if self.state in FINAL or self.state is State.WAITING_FOR_ORDERS:
+        if self.state in FINAL or self.state in (State.WAITING_FOR_ORDERS, State.ON_LEGAL_HOLD):
             return []
         expected = holders.freezing(self.holders) if self.state is State.RECEIVED else self.holders
         return sorted(set(expected) - set(self.receipts.get(self.deed, {})))
@@ -143,12 +148,34 @@ class Request(Aggregate):
         self.receipts = {**self.receipts, deed: {**known, signed.service: signed.model_dump()}}
         return True
 
-    def note_orders(self, open_orders: Sequence[str], at: datetime, limit: timedelta) -> None:
-        """Which of the person's orders have not ended. The erasure goes on when none is left; after its time it is refused with that reason."""
+    def note_holds(self, legal_holds: Mapping[str, str], at: datetime) -> None:
+        """Which of the person's orders the law keeps, each with its clause. The erasure stands still, or goes on where it was.
+
+        Holders that have not erased yet are told again: each of them left the order alone by itself while it was held.
+        """
+        if self.key.kind != Kind.ERASURE or self.state not in (State.UNDER_WAY, State.ON_LEGAL_HOLD):
+            return
+        self.legal_holds = dict(legal_holds)
+        if legal_holds:
+            self.state = State.ON_LEGAL_HOLD
+        elif self.state is State.ON_LEGAL_HOLD:
+            self.state, self.told_at = State.UNDER_WAY, at
+            if set(self.waits_for) - {ORDERS}:
+                self._tell()
+
+    def note_orders(
+        self, open_orders: Sequence[str], at: datetime, limit: timedelta, legal_holds: Mapping[str, str] | None = None
+    ) -> None:
+        """Which of the person's orders have not ended. The erasure goes on when none is left; after its time it is refused with that reason.
+
+        Where all have ended and the law keeps one, it waits for that.
+        """
         if self.key.kind != Kind.ERASURE or self.state not in (State.RECEIVED, State.WAITING_FOR_ORDERS) or self.waits_for:
             return
         self.state, self.orders = State.WAITING_FOR_ORDERS, tuple(sorted(open_orders))
-        if not open_orders:
+        if not open_orders and legal_holds:
+            self.state, self.legal_holds = State.ON_LEGAL_HOLD, dict(legal_holds)
+        elif not open_orders:
             self.state, self.told_at = State.UNDER_WAY, at
             self._tell()
         elif at - self.received_at >= limit:

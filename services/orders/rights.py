@@ -15,18 +15,21 @@ from services.orders.request_handlers import Desk
 from services.orders.request_store import RequestReads, RequestStore
 from services.orders.requests import FINAL, Request, RequestKey, State
 from services.orders.settings import OrdersSettings
+from services.orders.staff import FOLLOW_RIGHTS, OrdersDesk
 from shared.contracts.errors import BrownPaperError, Fault
 from shared.contracts.person_events import DataPieceSealed, PartCorrected, ReceiptKeyPublished, RequestReceipted
 from shared.contracts.storefront import StorefrontEvent
 from shared.custody.persons import PersonNames
 from shared.database import Database
-from shared.delivery.entrypoints import Door, hears
+from shared.delivery.entrypoints import hears
 from shared.delivery.work import Ending, Work
 from shared.dependencies import Made
 from shared.http_door import Answer, StatusError, serve
 from shared.http_door import Request as HttpRequest
 from shared.policy import load
 from shared.sealing import seal_to_base64
+from shared.staffing.desk import Seat
+from shared.staffing.door import staffed
 
 _log = logging.getLogger("brownpaper.orders")
 Unit = Work[RequestStore]
@@ -48,7 +51,7 @@ def _reads(settings: OrdersSettings) -> RequestReads:
     return RequestReads(Database(settings.database_url, name="orders.requests", most_connections=2))
 
 
-class RightsDoor(Door):
+class RightsDoor(OrdersDesk):
     """What persons ask for, as orders takes it, follows it and answers it."""
 
     desk = Made(_desk)
@@ -97,8 +100,8 @@ class RightsDoor(Door):
 
     # ── what is open ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @serve("GET", "/requests", token="staff_token")
-    def requests(self, request: HttpRequest) -> Answer:
+    @staffed("GET", "/requests", FOLLOW_RIGHTS, token="staff_token")
+    def requests(self, request: HttpRequest, _seat: Seat) -> Answer:
         limit, state = request.query.get("limit", "100"), request.query.get("state", "open")
         if not limit.isdecimal() or len(limit) > 4 or not 1 <= int(limit) <= MOST_SHOWN:
             raise StatusError(422, "out_of_range", "/limit")
@@ -107,8 +110,8 @@ class RightsDoor(Door):
         found = self.request_reads.requests(also_ended=state == "all", limit=int(limit))
         return Answer(200, {"items": [_shown(one) for one in found]}, {"Cache-Control": "no-store"})
 
-    @serve("GET", "/certificates/<request>", token="staff_token")
-    def certificate(self, request: HttpRequest) -> Answer:
+    @staffed("GET", "/certificates/<request>", FOLLOW_RIGHTS, token="staff_token")
+    def certificate(self, request: HttpRequest, _seat: Seat) -> Answer:
         found = self.request_reads.certificates(request.values["request"])
         if not found:
             raise StatusError(404, "request_unknown")
@@ -150,6 +153,8 @@ def _shown(request: Request) -> dict[str, Any]:
     waits_for: dict[str, Any] = {}
     if request.state is State.WAITING_FOR_ORDERS:
         waits_for = {"orders": list(request.orders)}
+    elif request.state is State.ON_LEGAL_HOLD:
+        waits_for = {"legal_hold": request.legal_holds}
     elif request.state not in FINAL:
         waits_for = {"deed": request.deed, "services": request.waits_for}
     return {

@@ -16,6 +16,7 @@ from services.orders.request_handlers import KINDS, refuse_the_gone
 from services.orders.request_store import RequestStore
 from services.orders.rights import RightsDoor, ending_of
 from services.orders.settings import OrdersSettings
+from services.orders.staff import FOLLOW_ORDER
 from services.orders.store import OrdersReads
 from services.orders.watch import Watch, show_stuck
 from shared import metrics
@@ -43,6 +44,8 @@ from shared.delivery.work import Ending, RawMessage, Work
 from shared.dependencies import Made, settings_themselves
 from shared.http_door import Answer, Request, StatusError, is_json, serve
 from shared.sealing import IntakeKey
+from shared.staffing.desk import Seat
+from shared.staffing.door import staffed
 
 Unit = Work[RequestStore]
 # What takes each of the storefront's events; every other is deferred.
@@ -229,8 +232,8 @@ class OrdersService(RightsDoor, Oversight, IncidentDoor, Reporting, Publishing):
 
     # ── staff ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @serve("GET", "/orders/<order_number>", token="staff_token")
-    def order(self, request: Request) -> Answer:
+    @staffed("GET", "/orders/<order_number>", FOLLOW_ORDER, token="staff_token")
+    def order(self, request: Request, _seat: Seat) -> Answer:
         sources = self.settings.storefront_sources
         source = request.query.get("source") or (next(iter(sources)) if len(sources) == 1 else None)
         if source is None:

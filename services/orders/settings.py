@@ -9,12 +9,12 @@ from pydantic import Field
 
 from services.orders.deadlines import STAGES
 from shared.setting_kinds import Durations, Mapping, Names, NamesOrNone, ReadableFile, Sources, Token, named_among
-from shared.settings import DeliverySettings
+from shared.settings import DeliverySettings, StaffSettings
 
 _NONE: dict[str, timedelta] = {}
 
 
-class OrdersSettings(DeliverySettings):
+class OrdersSettings(DeliverySettings, StaffSettings):
     """`storefront_sources`, `policy_versions`: comma-separated; of `shipping_services` only the names count here."""
 
     storefront_sources: Sources

@@ -20,6 +20,7 @@ from services.payments.gateway.twocheckout import TwoCheckout, TwoCheckoutAccoun
 from services.payments.persons import PaymentsPersons
 from services.payments.retention import CLEARINGS, PaymentsRetention
 from services.payments.settings import PaymentsSettings
+from services.payments.staff import BillingDesk
 from services.payments.store import PaymentsReads, PaymentsStore
 from shared.contracts.errors import BrownPaperError
 from shared.contracts.events import BillingEntrusted, LabelCreated
@@ -69,7 +70,7 @@ def _reads(settings: PaymentsSettings) -> PaymentsReads:
     return PaymentsReads(Database(settings.database_url, name="payments.reads"))
 
 
-class PaymentsService(RightsHolder):
+class PaymentsService(RightsHolder, BillingDesk):
     """Authorises and captures the payments of accepted orders."""
 
     name = "payments"

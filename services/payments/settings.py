@@ -5,10 +5,10 @@ from __future__ import annotations
 from pydantic import Field
 
 from shared.setting_kinds import AuthoritiesFile, PartyUrl, Secret, Text
-from shared.settings import DeliverySettings, KeyringSettings
+from shared.settings import DeliverySettings, KeyringSettings, StaffSettings
 
 
-class PaymentsSettings(DeliverySettings, KeyringSettings):
+class PaymentsSettings(DeliverySettings, KeyringSettings, StaffSettings):
     """Base URLs without a trailing slash; `twocheckout_idn_url` is the whole address of 2Checkout's delivery notification."""
 
     paypal_base_url: PartyUrl

@@ -108,6 +108,32 @@ class PaymentsReads:
             ).fetchall()
         return {OrderKey(shop, number): (customer, billing) for shop, number, customer, billing in rows}
 
+    def payment(self, key: OrderKey) -> dict[str, Any] | None:
+        """What a billing clerk sees of an order's payment, its billing part in its envelope; None where there is none."""
+        with self._database.single() as connection:
+            row = connection.execute(
+                """
+                select order_number, state, provider, reference, currency, amount_minor, authorisation_reference, capture_reference, reason,
+                    entrusted_at, settled_at, billing
+                from payments where shop = %s and order_number = %s and entrusted_at is not null
+                """,
+                key,
+            ).fetchone()
+        if row is None:
+            return None
+        names = (
+            "order_number",
+            "state",
+            "provider",
+            "reference",
+            "currency",
+            "amount",
+            "authorisation_reference",
+            "capture_reference",
+        )
+        shown = dict(zip((*names, "reason", "entrusted_at", "settled_at", "billing"), row, strict=True))
+        return {**shown, "amount": str(Money(shown["amount"], shown["currency"]))}
+
 
 def _to_row(payment: Payment) -> Row:
     return {

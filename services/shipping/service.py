@@ -50,12 +50,22 @@ from shared.dependencies import Made, settings_themselves
 from shared.http_client import HttpClient
 from shared.http_door import Answer, Request, StatusError, serve
 from shared.rights import RightsHolder
+from shared.staffing.desk import Seat
+from shared.staffing.door import staffed
+from shared.staffing.permits import Need
+from shared.staffing.releases import Releasing
 
 WEBHOOK = "webhook"  # where a message came from that no queue held
 FILL_ORDER = "fill_order"  # the purpose, in the policy's word
 LABEL_PAPER = "label"
-WAREHOUSE = "warehouse"  # the role of whoever holds the staff token
-PDF = {"Content-Type": "application/pdf", "Cache-Control": "no-store"}
+WAREHOUSE = "warehouse"  # what the record of openings says of whoever holds the staff token: the warehouse's machines
+LINES = Need("see", "purchase", ("lines", "placed_at"))
+NUMBERS = Need("see", "references", ("order_number", "parcel", "tracking_number"))
+PRINT_LINES = Need("print", "purchase", ("lines", "placed_at"))
+PRINT_NUMBERS = Need("print", "references", ("order_number",))
+ADDRESS = ("name", *(f"address.{name}" for name in ("line1", "line2", "city", "region", "postal_code", "country")))
+PRINT_LABEL = Need("print", "recipient", ADDRESS)
+PDF = {"Content-Type": "application/pdf"}
 Unit = Work[ShippingStore]
 
 
@@ -83,7 +93,7 @@ def _reads(settings: ShippingSettings) -> ShippingReads:
     return ShippingReads(Database(settings.database_url, name="shipping.reads"))
 
 
-class ShippingService(RightsHolder):
+class ShippingService(RightsHolder, Releasing):
     """Turns paid orders into parcels at their door."""
 
     name = "shipping"
@@ -133,8 +143,8 @@ class ShippingService(RightsHolder):
 
     # ── staff ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @serve("GET", "/work", token="staff_token")
-    def work_waiting(self, request: Request) -> Answer:
+    @staffed("GET", "/work", LINES, NUMBERS, token="staff_token")
+    def work_waiting(self, request: Request, _seat: Seat) -> Answer:
         state, limit = request.query.get("state", ""), request.query.get("limit", "100")
         if state not in ("to_pick", "to_pack", "to_hand_over"):
             raise StatusError(422, "choice_unknown", "/state")
@@ -143,8 +153,8 @@ class ShippingService(RightsHolder):
         items = self.reads.work(state, int(limit))
         return Answer(200, {"items": [_shown(item, with_parcel=state == "to_hand_over") for item in items]})
 
-    @serve("POST", "/picked", token="staff_token")
-    def picked(self, request: Request) -> Answer:
+    @staffed("POST", "/picked", NUMBERS, token="staff_token")
+    def picked(self, request: Request, _seat: Seat) -> Answer:
         return staff.each(
             request,
             PickedForm,
@@ -153,15 +163,15 @@ class ShippingService(RightsHolder):
             lambda known: self.asks("pick", [(Pick(key), key) for _, key in known]),
         )
 
-    @serve("POST", "/packed", token="staff_token")
-    def packed(self, request: Request) -> Answer:
+    @staffed("POST", "/packed", NUMBERS, token="staff_token")
+    def packed(self, request: Request, _seat: Seat) -> Answer:
         def ask(known: list[Any]) -> Any:
             return self.asks("pack", [(Pack(key, **item.model_dump(exclude={"pick_list"})), key) for item, key in known])
 
         return staff.each(request, PackedForm, "pick_list", self.reads.keys_of, ask)
 
-    @serve("POST", "/handed_over", token="staff_token")
-    def handed_over(self, request: Request) -> Answer:
+    @staffed("POST", "/handed_over", NUMBERS, token="staff_token")
+    def handed_over(self, request: Request, _seat: Seat) -> Answer:
         return staff.each(
             request,
             HandedOverForm,
@@ -170,8 +180,8 @@ class ShippingService(RightsHolder):
             lambda known: self.asks("hand_over", [(HandOver(key), key) for _, key in known]),
         )
 
-    @serve("GET", "/pick_lists/<pick_list>.pdf", token="staff_token")
-    def pick_list_paper(self, request: Request) -> Answer:
+    @staffed("GET", "/pick_lists/<pick_list>.pdf", PRINT_LINES, PRINT_NUMBERS, token="staff_token")
+    def pick_list_paper(self, request: Request, _seat: Seat) -> Answer:
         found = self.reads.pick_list(request.values["pick_list"])
         if found is None:
             raise StatusError(404, "pick_list_unknown")
@@ -180,18 +190,23 @@ class ShippingService(RightsHolder):
         paper = PickList(item.pick_list, item.order_number, issued_at, item.shipping_service, lines)
         return Answer(200, render_pick_list(paper), PDF)
 
-    @serve("GET", "/labels/<parcel>.pdf", token="staff_token")
-    def label_paper(self, request: Request) -> Answer:
+    @staffed("GET", "/labels/<parcel>.pdf", PRINT_LABEL, token="staff_token")
+    def label_paper(self, request: Request, seat: Seat) -> Answer:
         found = self.reads.label(request.values["parcel"])
         if found is None:
             raise StatusError(404, "label_unknown")
         key, customer_id, envelope = found
-        opened = self.parts.open({key: (customer_id, envelope)}, purpose=FILL_ORDER, actor=WAREHOUSE)[key]
+        opened = self.parts.open({key: (customer_id, envelope)}, purpose=FILL_ORDER, actor=seat.account or WAREHOUSE)[key]
         if isinstance(opened, BrownPaperError):
             raise StatusError(404, "label_paper_closed")
         if not opened.plaintext:
             raise StatusError(404, "label_paper_missing")
         return Answer(200, opened.plaintext, PDF)
+
+    def kept_part(self, key: OrderKey) -> tuple[str, dict[str, Any]] | None:
+        """What an authority may be given of an order (`shared.staffing.releases`)."""
+        kept: tuple[str, dict[str, Any]] | None = self.reads.recipients([key]).get(key)
+        return kept
 
     def pick(self, command: Pick, work: Unit) -> None:
         handlers.pick(command, work.store, work.at)

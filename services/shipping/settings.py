@@ -5,10 +5,10 @@ from __future__ import annotations
 from pydantic import Field
 
 from shared.setting_kinds import AuthoritiesFile, Country, Mapping, PartyUrl, Secret, Text, Token
-from shared.settings import DeliverySettings, KeyringSettings
+from shared.settings import DeliverySettings, KeyringSettings, StaffSettings
 
 
-class ShippingSettings(DeliverySettings, KeyringSettings):
+class ShippingSettings(DeliverySettings, KeyringSettings, StaffSettings):
     """`shipping_services` maps the storefront's names to the carrier's service codes: `ground=ups_ground,two_day=…`."""
 
     staff_token: Token

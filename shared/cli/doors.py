@@ -69,6 +69,9 @@ class Door:
     def post_json(self, path: str, body: object) -> Any:
         return self._json(self._ask("POST", path, body=body))
 
+    def delete(self, path: str) -> None:
+        self._ask("DELETE", path)
+
     def get_bytes(self, path: str) -> bytes:
         return self._ask("GET", path).content
 

@@ -16,7 +16,9 @@ from shared.cli import (
     policy_changes,
     privacy,
     publishing,
+    releasing,
     retaining,
+    staff,
     storefront,
     stuck,
 )
@@ -42,6 +44,8 @@ privacy.app.command(name="publish")(publishing.publish)
 privacy.app.command(name="campaigns")(publishing.campaigns)
 privacy.app.command(name="retention")(retaining.retention)
 privacy.app.add_typer(retaining.hold, name="hold")
+privacy.app.command(name="release")(releasing.release)
+app.add_typer(staff.app, name="staff")
 app.command(name="backup")(backups.backup)
 app.command(name="restore")(backups.restore)
 app.command(name="announce")(publishing.announce)

@@ -77,6 +77,8 @@ def waiting(item: Mapping[str, Any]) -> str:
     wait = item["waits_for"]
     if "orders" in wait:
         return f"waits for the end of {', '.join(wait['orders'])}"
+    if "legal_hold" in wait:
+        return f"waits for the legal hold of {', '.join(f'{order} ({clause})' for order, clause in sorted(wait['legal_hold'].items()))}"
     if wait.get("services"):
         return f"waits for {', '.join(wait['services'])} ({wait['deed']})"
     reasons = ", ".join(reason["code"] for reason in item["reasons"])

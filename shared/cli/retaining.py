@@ -85,8 +85,12 @@ def clearing_lines(rows: list[ClearingRow], at: datetime, every: timedelta) -> l
 def add(order: Order, clause: Clause, by: By, source: Source = None, env: EnvFile = None) -> None:
     """Keep what every service has of an order, whatever its time, until the hold is lifted."""
     with ending_clearly():
-        _say_word(cli_settings.load(env), order, "placed", clause, by, source)
+        answer = _say_word(cli_settings.load(env), order, "placed", clause, by, source)
         say(f"{order} is held by {clause}.")
+        if answer["erased_by"] is None:
+            say("The person of this order was erased before: there is nothing left that it could keep of them.")
+        elif answer["erased_by"]:
+            say(f"An erasure was under way: {', '.join(answer['erased_by'])} had destroyed what they had before this word.")
 
 
 @hold.command()
@@ -102,7 +106,8 @@ def list_words(env: EnvFile = None) -> None:
     """Show every word about legal holds, the newest first."""
     with ending_clearly():
         for word in _door(cli_settings.load(env)).get_json("/holds")["items"]:
-            say(f"{word['at'][:19]} {word['deed']:7} {word['order_number']} by {word['clause']}, said by {word['by']}")
+            given = f": {word['part']} for {word['dossier']}" if word["part"] else ""
+            say(f"{word['at'][:19]} {word['deed']:7} {word['order_number']} by {word['clause']}, said by {word['by']}{given}")
 
 
 def _say_word(settings: cli_settings.Settings, order: str, deed: str, clause: str, by: str, source: str | None) -> Any:

@@ -262,6 +262,22 @@ class IncidentNoticed(Event):
     noticed_at: datetime
 
 
+class DataReleased(OrderEvent):
+    """A part of this order was given to an authority, sealed to its key, by two members of staff (clause 53, addendum A-10).
+
+    `dossier` is the authority's own number of what it asked; `approved_by` the accounts of both; what was given is not here.
+    """
+
+    type = "data_released"
+    exchange = ""
+    part: str
+    clause: str
+    dossier: str
+    release: str
+    approved_by: list[str]
+    given_at: datetime
+
+
 # ── to the storefront ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -301,6 +317,7 @@ EVENTS: dict[str, type[Event]] = {event.type: event for event in (*PERSON_EVENTS
         LegalHoldLifted,
         RecordAnchored,
         IncidentNoticed,
+        DataReleased,
     )
 }
 """Every internal event by its wire name, which is chosen and never derived."""

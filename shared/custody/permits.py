@@ -12,6 +12,9 @@ ACTIVE, DEACTIVATED, ERASED = "active", "deactivated", "erased"
 # What an order that is under way needs, also when its buyer has left: the storefront's contract, `customer_deactivated`.
 FOR_AN_OPEN_ORDER = frozenset({"route_order", "fill_order", "billing", "order_news", "order_difficulty", "rights"})
 
+# What the law may ask for, whatever else was promised (clause 53).
+BY_LAW = frozenset({"authorities"})
+
 
 class HeldFor(Protocol):
     """One rule of the policy: a service may have a part for a purpose, and may open it or not."""
@@ -67,7 +70,7 @@ class PolicyPermits:
             return "policy_version_unknown"
         if wish not in self._allowed[collected_under]:
             return self._refusal_of_new_use(wish, collected_under, person_state, at, choices)
-        if person_state == DEACTIVATED and purpose not in FOR_AN_OPEN_ORDER:
+        if person_state == DEACTIVATED and purpose not in FOR_AN_OPEN_ORDER | BY_LAW:
             return "person_deactivated"
         return None
 

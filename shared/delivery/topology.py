@@ -82,6 +82,7 @@ HEARERS: dict[str, dict[str, tuple[str, ...]]] = {
         **_OF_HOLDERS,
         "record_anchored": ("orders",),
         "incident_noticed": ("orders",),
+        "data_released": ("orders",),
     },
     "shipping.events": {
         "pick_list_issued": ("orders",),
@@ -94,6 +95,7 @@ HEARERS: dict[str, dict[str, tuple[str, ...]]] = {
         **_OF_HOLDERS,
         "record_anchored": ("orders",),
         "incident_noticed": ("orders",),
+        "data_released": ("orders",),
     },
     "notifications.events": {
         "mail_sent": (),
@@ -104,6 +106,7 @@ HEARERS: dict[str, dict[str, tuple[str, ...]]] = {
         **_OF_HOLDERS,
         "record_anchored": ("orders",),
         "incident_noticed": ("orders",),
+        "data_released": ("orders",),
     },
 }
 """exchange → event → the services that hear it."""

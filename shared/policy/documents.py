@@ -56,7 +56,7 @@ def public_page(policy: Policy) -> str:
                     _words(grant.role),
                     _fields(policy, grant.fields, grant.part),
                     policy.purposes[grant.purpose].statement,
-                    _how(grant.actions, needs_case=grant.needs_case),
+                    _how(grant.actions, needs_case=grant.needs_case, people=grant.people),
                 )
                 for grant in policy.staff.values()
             ),
@@ -220,8 +220,8 @@ def _watched(policy: Policy, number: int) -> str:
     return _list(f"{_words(name)} (to come)" if name in policy.pending else _words(name) for name in names)
 
 
-def _how(actions: Iterable[str], *, needs_case: bool) -> str:
-    return _list(actions) + (", with an open case" if needs_case else "")
+def _how(actions: Iterable[str], *, needs_case: bool, people: int) -> str:
+    return _list(actions) + (", with an open case" if needs_case else "") + (", two of them together" if people > 1 else "")
 
 
 def _fields(policy: Policy, fields: Iterable[str], part: str) -> str:

@@ -12,7 +12,11 @@ import pytest
 from deploy.local import databases
 from deploy.local.postgres import PrivateCluster
 
-PLUMBING = {"inbox", "outbox", "intents", "held", "discards", "legal_holds", "retention_clearings", "erasures_applied"}
+PLUMBING = {
+    *("inbox", "outbox", "intents", "held", "discards", "legal_holds", "retention_clearings", "erasures_applied"),
+    *("staff_accounts", "staff_tries", "staff_sessions", "staff_cases"),
+    *("staff_acknowledgements", "staff_reveals", "staff_releases"),
+}
 OWN = {
     "orders": {
         *("orders", "answers", "intake_keys"),

@@ -21,15 +21,15 @@ OWN_ROOMS = {
         *("request_handlers", "request_store", "requests", "rights", "errands"),
         *("department_table", "reporting", "sales", "sales_store", "suppression"),
         *("incident_door", "incident_store", "incidents"),
-        *("publications", "publication_store", "publishing"),
+        *("publications", "publication_store", "publishing", "staff"),
     },
-    "payments": {"persons", "retention"},
+    "payments": {"persons", "retention", "staff"},
     "shipping": {"commands", "paper", "persons", "retention", "staff", "typesetting"},
     "notifications": {
         *("composing", "letters", "mail_format", "persons", "retention"),
         *("campaign_store", "campaigns", "circulars", "circulation", "gate", "mailing", "links"),
         *("difficulties", "difficulty_door", "difficulty_letters", "personal_letters", "entrusting"),
-        *("friends", "friend_store", "friend_door", "inquiries", "inquiry_store", "desk"),
+        *("friends", "friend_store", "friend_door", "inquiries", "inquiry_store", "desk", "staff"),
     },
 }
 STORES = {

@@ -56,6 +56,15 @@ class FakeRequests(FakeOrders):
     def open_orders(self, shop: str, customer_id: str) -> list[Order]:
         return [self.the_order(one.key) for one in self.orders_of(customer_id, shop) if one.is_open]
 
+    def legal_holds(self, shop: str, customer_id: str) -> dict[str, str]:
+        theirs = {one.key.order_number for one in self.orders_of(customer_id, shop)}
+        return {
+            name[1]: clause for name, clause in self._kept.items() if name[0] == "legal hold" and clause and name[1] in theirs
+        }
+
+    def hold(self, order_number: str, clause: str | None) -> None:
+        self._kept["legal hold", order_number] = clause
+
     def note_preferences(self, event: Any) -> None:
         self._kept.setdefault(("choice", event.request), event)
 

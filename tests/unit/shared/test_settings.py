@@ -119,6 +119,18 @@ def of_orders(monkeypatch: pytest.MonkeyPatch, **others: str) -> OrdersSettings:
     return OrdersSettings.read()
 
 
+def test_reveals_per_hour_are_counts_of_the_policy_s_roles(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert of_orders(monkeypatch).staff_reveals_per_hour["billing_clerk"] == 30
+    assert of_orders(monkeypatch, STAFF_REVEALS_PER_HOUR="warehouse=5, billing_clerk=0").staff_reveals_per_hour == {
+        "warehouse": 5,
+        "billing_clerk": 0,
+    }
+    for wrong in ("billing_clerk", "billing_clerk=-1", "billing_clerk=1,billing_clerk=2", f"{CANARY}=3"):
+        with pytest.raises(SettingsInvalid, match="STAFF_REVEALS_PER_HOUR: wanted: ") as caught:
+            of_orders(monkeypatch, STAFF_REVEALS_PER_HOUR=wrong)
+        assert CANARY not in str(caught.value)
+
+
 def test_each_unfinished_state_s_deadline_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     assert of_orders(monkeypatch).stuck_after == {}
     assert of_orders(monkeypatch, STUCK_AFTER="").stuck_after == {}

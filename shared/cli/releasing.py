@@ -1,0 +1,91 @@
+"""`brownpaper privacy release`: a part of an order, sealed to an authority's key, by two members of staff."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from deploy.local.databases import KEYRING_SERVICES
+from shared.cli import settings as cli_settings
+from shared.cli.doors import Answered, Door
+from shared.cli.staff import first_line
+from shared.cli.storefront import EnvFile, source_of
+from shared.cli.terminal import Misused, NotDone, ending_clearly, say
+from shared.policy import load
+
+_WHY = {
+    "name_or_password_wrong": "The name or the password of one of the two is wrong.",
+    "policy_not_acknowledged": "One of the two has to acknowledge the policy in force first.",
+    "not_granted": "The policy lets no such role give this to an authority.",
+    "second_person_needed": "It takes two different members of staff.",
+    "part_not_kept": "There is nothing of this part any more, or there never was.",
+    "person_erased": "The person was erased: nobody can read the part.",
+    "key_destroyed": "The part's key was destroyed: nobody can read it.",
+}
+
+
+def release(
+    order: Annotated[str, typer.Argument(help="The order's number.")],
+    *,
+    part: Annotated[str, typer.Option("--part", help="recipient, contact or billing.")],
+    approved_by: Annotated[list[str], typer.Option("--approved-by", help="A member of staff; give it twice, for two of them.")],
+    reference: Annotated[str, typer.Option("--reference", help="The authority's own number of what it asks.")],
+    key: Annotated[str, typer.Option("--key", help="The authority's public key: X25519, in base64.")],
+    out: Annotated[Path, typer.Option("--out", help="The file for the sealed box; only the authority can read it.")],
+    clause: Annotated[str, typer.Option("--clause", help="The promise of the policy, or the addendum, that lets it.")] = "53",
+    source: Annotated[str | None, typer.Option("--source", help="The shop, where there is more than one.")] = None,
+    passwords_stdin: Annotated[
+        bool,
+        typer.Option("--passwords-stdin", help="Read the two passwords from the first lines of standard input, in this order."),
+    ] = False,
+    env: EnvFile = None,
+) -> None:
+    """Give a part of an order to an authority: the first member proposes it, the second approves it, each with their own password."""
+    with ending_clearly():
+        if len(approved_by) != 2 or len(set(approved_by)) != 2:
+            raise Misused("It takes two different members of staff: give --approved-by twice.")
+        settings = cli_settings.load(env)
+        service = holder_of(part)
+        name = f"{service.upper()}_HTTP_URL"
+        settings.require(name)
+        door = f"The {service} service"
+        first, second = (_session(door, settings[name], who, passwords_stdin) for who in approved_by)
+        asked = {"source": source or source_of(settings), "order_number": order, "clause": clause, "dossier": reference}
+        try:
+            proposed = _told(first.post_json, "/staff/releases", {**asked, "authority_key": key})
+            given = _told(second.post_json, f"/staff/releases/{quote(proposed['release'], safe='')}/approval", {})
+        finally:
+            for it in (first, second):
+                it.delete("/staff/session")
+        out.write_text(given["box"] + "\n", "ascii")
+        say(f"{proposed['release']}: {part} of {order}, sealed to the authority's key, in {out}. Both stand in the record.")
+
+
+def holder_of(part: str) -> str:
+    """The service that opens a part for an authority. Raises Misused where none does."""
+    for hold in load().holds.values():
+        if (hold.part, hold.purpose) == (part, "authorities") and hold.service in KEYRING_SERVICES:
+            return hold.service
+    raise Misused(f"Nobody gives {part} to an authority: it is one of recipient, contact, billing.")
+
+
+def _session(door: str, url: str, who: str, from_stdin: bool) -> Door:
+    password = first_line() if from_stdin else typer.prompt(f"Password of {who}", hide_input=True)
+    begun = _told(Door(door, url, patience_seconds=10).post_json, "/staff/session", {"name": who, "password": password})
+    return Door(door, url, token=begun["token"], patience_seconds=10)
+
+
+def _told(ask: Any, path: str, body: object) -> Any:
+    try:
+        return ask(path, body)
+    except Answered as error:
+        for code in error.codes:
+            if code in _WHY:
+                raise NotDone(_WHY[code]) from None
+        raise
+
+
+__all__ = ["holder_of", "release"]
