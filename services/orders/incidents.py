@@ -82,13 +82,13 @@ class People:
 
 
 def windows_of(policy: Policy, parts: Iterable[str]) -> list[Window]:
-    """How long each part of an order stands anywhere by the policy, a window for each rule. Parts that come with no order have none."""
+    """How long each part of an order stands anywhere by the policy, a window for each rule. What comes with no order has none."""
     found: dict[Window, None] = {}
     for part in sorted(set(parts)):
         rules = [hold.retention for hold in policy.holds.values() if hold.part == part and hold.retention is not None]
-        if any(_FACTLESS & set(rule.after) for rule in rules):
-            continue
         for rule in rules:
+            if _FACTLESS & set(rule.after):
+                continue  # it comes with no order: orders has no fact by which to count it
             is_for_good = ERASED in rule.after or rule.days is None
             facts = () if is_for_good else tuple(sorted(_FACTS.get(event, event) for event in rule.after))
             found[Window(part, facts, None if is_for_good else rule.days)] = None

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from deploy.local.certificates import Authority
-from services.notifications.service import _mailbox
+from services.notifications.mailing import _mailbox
 from services.payments.gateway import AuthorisePayment, CapturePayment
 from services.payments.service import _providers
 from services.shipping.gateway import BuyLabel
