@@ -16,7 +16,7 @@ from shared import metrics
 from shared.contracts.errors import BrownPaperError, TryLater
 from shared.contracts.events import IncidentNoticed, LegalHoldLifted, LegalHoldPlaced, RecordAnchored
 from shared.custody import journal
-from shared.custody.journal import ErasureJournal
+from shared.custody.journal import ErasureJournal, HeldRows
 from shared.custody.vault import Vault
 from shared.custody.watch import Look, RecordWatch
 from shared.database import Database
@@ -40,6 +40,8 @@ class Keeper:
         vault: Vault,
         keyring_database: Database,
         rows: RetainedRows,
+        *,
+        held: HeldRows,
         parts_of: Mapping[str, Sequence[str]],
     ) -> None:
         self.service, self.keyring, self._person = service, keyring, vault.person
@@ -50,7 +52,7 @@ class Keeper:
         self._every = timedelta(seconds=settings.retention_seconds)
         self._cleared_at: datetime | None = None
         if self.journal is not None:
-            journal.apply(self.journal, keyring_database, database, rows, vault.person)
+            journal.apply(self.journal, keyring_database, database, held, vault.person)
 
     def remember_erased(self, shop: str, customer_id: str, at: datetime) -> None:
         """Write an erasure into the journal, where there is one, before anything is destroyed: no restored backup brings the person back.

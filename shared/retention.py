@@ -14,7 +14,6 @@ from typing import Protocol
 from shared import metrics
 from shared.contracts.values import OrderKey
 from shared.custody.envelopes import PartName
-from shared.custody.journal import HeldRows
 from shared.custody.vault import Vault
 from shared.database import Database, type_of_connection
 from shared.policy.document import Policy
@@ -41,7 +40,7 @@ class Standing:
     oldest_ended_at: datetime | None
 
 
-class RetainedRows(HeldRows, Protocol):
+class RetainedRows(Protocol):
     """A service's own tables, as far as something in them has its time. Every function works on the caller's transaction."""
 
     def ended(self, connection: type_of_connection, clearing: str, before: datetime, limit: int) -> list[Ended]:

@@ -107,7 +107,14 @@ class PolicySettings(Settings):
     """A folder of policy versions that are coming or were left: `<version>.yaml` each."""
 
 
-class KeyringSettings(PolicySettings):
+class ErasureSettings(Settings):
+    """Where a service remembers who was erased."""
+
+    erasure_journal: Text | None = None
+    """The file, outside of every backup, that says who was erased: applied when the service starts."""
+
+
+class KeyringSettings(PolicySettings, ErasureSettings):
     """Where a service that opens parts keeps its keys."""
 
     keyring_database_url: PostgresUrl
@@ -128,8 +135,6 @@ class KeyringSettings(PolicySettings):
 
     retention_seconds: float = Field(default=600, gt=0)
     """How often a service looks for what has its time: keys that are too old, parts that must go."""
-    erasure_journal: Text | None = None
-    """The file, outside of every backup, that says who was erased: applied when the service starts."""
 
     @model_validator(mode="after")
     def _master_is_whole(self) -> Self:

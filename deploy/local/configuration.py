@@ -168,7 +168,10 @@ class Configuration:
         environment = {name: self._environ[name] for name in ("PATH", "LANG", "TZ", *_TUNING) if name in self._environ}
         environment |= {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "LOG_LEVEL": self["LOG_LEVEL"], **own}
         if service == "orders":
-            environment["PERSONS_KEY_FILE"] = str(self.persons_key_file())
+            environment |= {
+                "PERSONS_KEY_FILE": str(self.persons_key_file()),
+                "ERASURE_JOURNAL": str(self.erasure_journal(service)),
+            }
         authorities = (name for name in _AUTHORITIES.get(service, ()) if self.given(name) or name in self._found)
         return environment | {name: self[name] for name in (*_TOLD[service], *authorities)}
 

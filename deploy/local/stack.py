@@ -266,9 +266,17 @@ class Stack:
             if service in databases.KEYRING_SERVICES:
                 own |= configuration.keyring_environment(service)
             environments[service] = configuration.of_service(service, own)
-            for name in ("AMQP_URI", "DATABASE_URL", "KEYRING_DATABASE_URL", "KEYRING_MASTER_KEY_FILE", "ERASURE_JOURNAL"):
-                if name in own:
-                    env[f"{service.upper()}_{name}"] = own[name]
+            shown = (
+                "AMQP_URI",
+                "DATABASE_URL",
+                "KEYRING_DATABASE_URL",
+                "KEYRING_MASTER_KEY_FILE",
+                "PERSONS_KEY_FILE",
+                "ERASURE_JOURNAL",
+            )
+            for name in shown:
+                if name in environments[service]:
+                    env[f"{service.upper()}_{name}"] = environments[service][name]
         env |= {
             "ADMIN_AMQP_URI": found.admin_uri,
             "ADMIN_POSTGRES_URL": found.data_admin_url,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -20,6 +20,11 @@ _PERSON = "shop = %s and customer_id = %s"
 
 class NotificationsPersons:
     """See `shared.custody.persons.PersonRows`."""
+
+    def persons(self, connection: type_of_connection) -> Iterable[tuple[str, str]]:
+        tables = ("contacts", "preference_changes", "campaign_letters", "special_requests", "invitations")
+        statement = " union ".join(f"select shop, customer_id from {table}" for table in tables)
+        return [(shop, customer) for shop, customer in connection.execute(statement.encode())]
 
     def orders_of(self, connection: type_of_connection, shop: str, customer_id: str) -> list[str]:
         rows = connection.execute(f"select order_number from contacts where {_PERSON}".encode(), (shop, customer_id))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from services.notifications import friend_store, inquiry_store
+from services.notifications import inquiry_store
 from shared.contracts.values import OrderKey
 from shared.database import type_of_connection
 from shared.retention import Ended, Standing, is_held
@@ -14,13 +14,6 @@ from shared.retention import Ended, Standing, is_held
 CONTACTS = "contacts"
 REQUESTS = "requests"
 CLEARINGS = {CONTACTS: ("contact", "purchase"), REQUESTS: ("request",)}
-# Where the erasure journal finds a person: names of what is no order have a colon.
-_REQUEST, _FRIEND = "request:", "friend:"
-_ORDERS_OF = f"""
-    select order_number from contacts where shop = %s and customer_id = %s
-    union all select '{_REQUEST}' || request_id from special_requests where shop = %s and customer_id = %s
-    union all select '{_FRIEND}' || referral from invitations where shop = %s and customer_id = %s
-"""
 
 _THESE = "unnest(%b::text[], %b::text[]) as these (shop, order_number)"
 _DUE = "is_kept and ended_at is not null and ended_at <= %s"
@@ -64,29 +57,8 @@ class NotificationsRetention:
         if clearing == REQUESTS:
             inquiry_store.let_go(connection, orders)
             return
-        self.forget(connection, orders)
-        connection.execute(_NOTE, _columns(orders))
-
-    def persons(self, connection: type_of_connection) -> Iterable[tuple[str, str]]:
-        tables = ("contacts", "special_requests", "invitations")
-        statement = " union ".join(f"select shop, customer_id from {table}" for table in tables)
-        return [(shop, customer) for shop, customer in connection.execute(statement.encode())]
-
-    def orders_of(self, connection: type_of_connection, shop: str, customer_id: str) -> list[str]:
-        return [number for (number,) in connection.execute(_ORDERS_OF.encode(), (shop, customer_id) * 3)]
-
-    def forget(self, connection: type_of_connection, orders: Sequence[OrderKey]) -> None:
-        requests = [_without(_REQUEST, key) for key in orders if key.order_number.startswith(_REQUEST)]
-        friends = [_without(_FRIEND, key) for key in orders if key.order_number.startswith(_FRIEND)]
-        inquiry_store.let_go(connection, requests)
-        for shop, referral in friends:
-            friend_store.drop(connection, shop, referral)
-        if orders:
-            connection.execute(_DROP, _columns(orders))
-
-
-def _without(prefix: str, key: OrderKey) -> OrderKey:
-    return OrderKey(key.shop, key.order_number.removeprefix(prefix))
+        connection.execute(_DROP.encode(), _columns(orders))
+        connection.execute(_NOTE.encode(), _columns(orders))
 
 
 def _columns(orders: Sequence[OrderKey]) -> list[list[str]]:

@@ -79,7 +79,10 @@ class Requests(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What the handlers need besides: how persons are remembered, the policy, how long things may take, and `seal(plaintext, key)`."""
+    """What the handlers need besides: how persons are remembered, the policy, how long things may take, and `seal(plaintext, key)`.
+
+    `remember(person, at)` writes an erased person's digest down outside of every backup, and raises TryLater where it cannot.
+    """
 
     names: PersonNames
     policy: Policy
@@ -87,6 +90,7 @@ class Desk:
     erasure_waits: timedelta
     tell_again: timedelta
     export_lasts: timedelta
+    remember: Callable[[str, datetime], None]
 
 
 def refuse_the_gone(event: StorefrontEvent, store: Requests, desk: Desk) -> Answered | None:
@@ -271,6 +275,7 @@ def _look_at_orders(request: Request, legal_holds: dict[str, str], store: Reques
 def _finish_erasure(request: Request, store: Requests, desk: Desk, at: datetime) -> None:
     """Every other holder has erased: orders sweeps its own rows, signs for it, and the certificate is made."""
     shop, customer_id = request.key.shop, str(request.customer_id)
+    desk.remember(request.person, at)
     before = store.counted(shop, customer_id)
     store.sweep(shop, customer_id, request.person)
     store.set_person(request.person, "erased", at)

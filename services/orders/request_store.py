@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from services.orders import oversight_store
+from services.orders import oversight_store, persons
 from services.orders.domain import Order
 from services.orders.requests import Request, RequestKey, State
 from services.orders.store import OrdersStore
@@ -203,25 +203,8 @@ class RequestStore(OrdersStore):
 
     def sweep(self, shop: str, customer_id: str, person: str) -> None:
         """Clear and delete what names the person, at once, before the handler saves anything. Orders stand on, as nobody's."""
-        whose = (shop, customer_id)
         self._requests.forget()
-        self.connection.execute("update orders set customer_id = '', sales = null where shop = %s and customer_id = %s", whose)
-        self.connection.execute("delete from preference_changes where shop = %s and customer_id = %s", whose)
-        self.connection.execute(
-            "delete from export_pieces using requests where export_pieces.shop = requests.shop and export_pieces.request = requests.request"
-            " and requests.person = %s",
-            (person,),
-        )
-        self.connection.execute(
-            f"""
-            update requests set customer_id = null, asked = '{{}}', closed_at = coalesce(closed_at, now()),
-                state = case when {_OPEN} then 'refused' else state end,
-                reasons = case when {_OPEN} then '[{{"code": "customer_erased", "path": "/data/customer_id"}}]' else reasons end
-            where person = %s and customer_id is not null and kind <> 'erasure'
-            """,
-            (person,),
-        )
-        person_traces.drop_messages(self.connection, shop, customer_id)
+        persons.sweep(self.connection, shop, customer_id, person)
 
     def rows_about(self, shop: str, customer_id: str) -> dict[str, list[dict[str, Any]]]:
         """Table → its rows about the person, for the copy."""

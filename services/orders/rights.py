@@ -9,16 +9,17 @@ from typing import Any
 
 from nameko.timer import timer
 
-from services.orders import request_handlers
+from services.orders import persons, request_handlers
 from services.orders.intake import Answered
 from services.orders.request_handlers import Desk
 from services.orders.request_store import RequestReads, RequestStore
 from services.orders.requests import FINAL, Request, RequestKey, State
 from services.orders.settings import OrdersSettings
 from services.orders.staff import FOLLOW_RIGHTS, OrdersDesk
-from shared.contracts.errors import BrownPaperError, Fault
+from shared.contracts.errors import BrownPaperError, Fault, TryLater
 from shared.contracts.person_events import DataPieceSealed, PartCorrected, ReceiptKeyPublished, RequestReceipted
 from shared.contracts.storefront import StorefrontEvent
+from shared.custody.journal import ErasureJournal
 from shared.custody.persons import PersonNames
 from shared.database import Database
 from shared.delivery.entrypoints import hears
@@ -37,13 +38,26 @@ MOST_SHOWN = 1000
 
 
 def _desk(settings: OrdersSettings) -> Desk:
+    names = PersonNames.read("orders", Path(settings.persons_key_file))
+    journal = ErasureJournal(Path(settings.erasure_journal)) if settings.erasure_journal else None
+    if journal is not None:
+        persons.replay(journal, Database(settings.database_url, name="orders.erased", most_connections=1), names.digest)
+
+    def remember(person: str, at: datetime) -> None:
+        try:
+            if journal is not None:
+                journal.append(person, at)
+        except OSError:
+            raise TryLater("erasure_journal_unavailable") from None
+
     return Desk(
-        PersonNames.read("orders", Path(settings.persons_key_file)),
+        names,
         load(),
         seal_to_base64,
         timedelta(days=settings.erasure_waits_days),
         timedelta(seconds=settings.tell_again_seconds),
         timedelta(days=settings.export_days),
+        remember,
     )
 
 

@@ -9,12 +9,12 @@ from pydantic import Field
 
 from services.orders.deadlines import STAGES
 from shared.setting_kinds import Durations, Mapping, Names, NamesOrNone, ReadableFile, Sources, Token, named_among
-from shared.settings import DeliverySettings, StaffSettings
+from shared.settings import DeliverySettings, ErasureSettings, StaffSettings
 
 _NONE: dict[str, timedelta] = {}
 
 
-class OrdersSettings(DeliverySettings, StaffSettings):
+class OrdersSettings(DeliverySettings, StaffSettings, ErasureSettings):
     """`storefront_sources`, `policy_versions`: comma-separated; of `shipping_services` only the names count here."""
 
     storefront_sources: Sources

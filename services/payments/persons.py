@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from shared.custody.persons import KeptEnvelope
@@ -12,6 +12,10 @@ from shared.delivery import person_traces
 
 class PaymentsPersons:
     """See `shared.custody.persons.PersonRows`."""
+
+    def persons(self, connection: type_of_connection) -> Iterable[tuple[str, str]]:
+        rows = connection.execute("select distinct shop, customer_id from payments where customer_id <> ''")
+        return [(shop, customer) for shop, customer in rows]
 
     def orders_of(self, connection: type_of_connection, shop: str, customer_id: str) -> list[str]:
         rows = connection.execute(

@@ -5,7 +5,7 @@ The billing part itself is cleared by the answer's own transaction; its key stan
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -55,20 +55,6 @@ class PaymentsRetention:
 
     def let_go(self, connection: type_of_connection, clearing: str, orders: Sequence[OrderKey]) -> None:
         connection.execute(_LET_GO[clearing].encode(), _columns(orders))
-
-    def persons(self, connection: type_of_connection) -> Iterable[tuple[str, str]]:
-        rows = connection.execute("select distinct shop, customer_id from payments where customer_id <> ''")
-        return [(shop, customer) for shop, customer in rows]
-
-    def orders_of(self, connection: type_of_connection, shop: str, customer_id: str) -> list[str]:
-        rows = connection.execute("select order_number from payments where shop = %s and customer_id = %s", (shop, customer_id))
-        return [number for (number,) in rows]
-
-    def forget(self, connection: type_of_connection, orders: Sequence[OrderKey]) -> None:
-        """The books stay, without a person."""
-        if orders:
-            statement = f"update payments set billing = null, customer_id = '' from {_THESE} where {_ARE_THESE}"
-            connection.execute(statement.encode(), _columns(orders))
 
 
 def _times(clearing: str, before: datetime) -> tuple[datetime, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -30,6 +30,9 @@ _SWEPT = (
 
 class ShippingPersons:
     """See `shared.custody.persons.PersonRows`."""
+
+    def persons(self, connection: type_of_connection) -> Iterable[tuple[str, str]]:
+        return [(shop, customer) for shop, customer in connection.execute("select distinct shop, customer_id from recipients")]
 
     def orders_of(self, connection: type_of_connection, shop: str, customer_id: str) -> list[str]:
         rows = connection.execute("select order_number from recipients where shop = %s and customer_id = %s", (shop, customer_id))

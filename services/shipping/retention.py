@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -55,20 +55,8 @@ class ShippingRetention:
         return Standing(row[0], row[1], datetime.fromisoformat(row[2]) if row[2] else None)
 
     def let_go(self, connection: type_of_connection, clearing: str, orders: Sequence[OrderKey]) -> None:
-        self.forget(connection, orders)
-        connection.execute(_NOTE, _columns(orders))
-
-    def persons(self, connection: type_of_connection) -> Iterable[tuple[str, str]]:
-        return [(shop, customer) for shop, customer in connection.execute("select distinct shop, customer_id from recipients")]
-
-    def orders_of(self, connection: type_of_connection, shop: str, customer_id: str) -> list[str]:
-        rows = connection.execute("select order_number from recipients where shop = %s and customer_id = %s", (shop, customer_id))
-        return [number for (number,) in rows]
-
-    def forget(self, connection: type_of_connection, orders: Sequence[OrderKey]) -> None:
-        if orders:
-            for statement in _DROP:
-                connection.execute(statement.encode(), _columns(orders))
+        for statement in (*_DROP, _NOTE):
+            connection.execute(statement.encode(), _columns(orders))
 
 
 def _columns(orders: Sequence[OrderKey]) -> list[list[str]]:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Protocol
 
 from shared.contracts.errors import BrownPaperError
-from shared.contracts.values import OrderKey
 from shared.custody import keys
 from shared.custody.permits import ERASED
 from shared.database import Database, type_of_connection
@@ -103,13 +102,13 @@ class HeldRows(Protocol):
     """What a service's own tables hold of persons. Every function works on the caller's transaction."""
 
     def persons(self, connection: type_of_connection) -> Iterable[tuple[str, str]]:
-        """Every (shop, customer_id) of whom something stands."""
+        """Every (shop, customer_id) of whom something stands, in any table."""
 
     def orders_of(self, connection: type_of_connection, shop: str, customer_id: str) -> list[str]:
         """The numbers of the person's orders."""
 
-    def forget(self, connection: type_of_connection, orders: Sequence[OrderKey]) -> None:
-        """Drop what these orders hold of the person: envelopes and what was bought. Safe to repeat."""
+    def sweep(self, connection: type_of_connection, shop: str, customer_id: str, orders: Sequence[str]) -> None:
+        """Clear and delete what names the person, as an erasure does. Safe to repeat."""
 
 
 def apply_to_rows(
@@ -122,20 +121,24 @@ def apply_to_rows(
     gone = {it.person for it in erased}
     found = [(shop, customer) for shop, customer in rows.persons(connection) if digest(shop, customer) in gone]
     for shop, customer in found:
-        rows.forget(connection, [OrderKey(shop, number) for number in rows.orders_of(connection, shop, customer)])
+        rows.sweep(connection, shop, customer, rows.orders_of(connection, shop, customer))
     return len(found)
 
 
-def apply(journal: ErasureJournal, keyring: Database, data: Database, rows: HeldRows, digest: Callable[[str, str], str]) -> int:
-    """Apply the whole journal to a service's keyring and, where its tables have not seen all of it, to its rows. Keys go first.
+def apply(
+    journal: ErasureJournal, keyring: Database | None, data: Database, rows: HeldRows, digest: Callable[[str, str], str]
+) -> int:
+    """Apply the whole journal to a service's keyring, if it has one, and, where its tables have not seen all of it, to its rows. Keys go first.
 
     How many persons had come back and are gone again. Safe to repeat, also half done. Raises JournalBroken, TryLater.
     """
     erased = journal.read()
     if not erased:
         return 0
-    with keyring.begin() as connection:
-        destroyed = apply_to_keys(connection, erased)
+    destroyed = 0
+    if keyring is not None:
+        with keyring.begin() as connection:
+            destroyed = apply_to_keys(connection, erased)
     with data.begin() as connection:
         # The restored tables say themselves how much of the journal they have seen.
         row = connection.execute("select applied from erasures_applied for update").fetchone()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -40,6 +40,9 @@ class PersonRows(Protocol):
 
     `orders` are the numbers that `orders_of` gave: after a sweep they can be found nowhere else.
     """
+
+    def persons(self, connection: type_of_connection) -> Iterable[tuple[str, str]]:
+        """Every (shop, customer_id) of whom something stands, in any table."""
 
     def orders_of(self, connection: type_of_connection, shop: str, customer_id: str) -> list[str]:
         """The person's orders, as far as this service knows."""

@@ -14,7 +14,7 @@ import pytest
 
 from deploy.local.backups import Target
 from deploy.local.stack import ROOT, Stack
-from tests.component.events import order_placed
+from tests.component.events import envelope, order_placed
 from tests.e2e.conftest import Shop
 from tests.integration.custody_bench import AT, Custody
 from tests.integration.facts import ask, rows, wait_for
@@ -22,6 +22,7 @@ from tests.integration.scene import SHOP
 
 # isort: split
 from shared.custody.journal import ErasureJournal
+from shared.custody.persons import PersonNames
 
 HOLDERS = ("payments", "shipping", "notifications")
 TABLES = {"shipping": "recipients", "notifications": "contacts"}
@@ -69,6 +70,11 @@ def kept(shop: Shop, service: str, table: str, number: str) -> list[tuple[Any, .
     return rows(shop.env[f"{service.upper()}_DATABASE_URL"], f"select t::text from {table} t where order_number = %s", number)
 
 
+def chosen(shop: Shop, service: str, customer: str) -> int:
+    statement = "select count(*) from preference_changes where customer_id = %s"
+    return int(rows(shop.env[f"{service.upper()}_DATABASE_URL"], statement, customer)[0][0])
+
+
 def custody_of(shop: Shop, service: str) -> Custody:
     url, file = (shop.env[f"{service.upper()}_KEYRING_{name}"] for name in ("DATABASE_URL", "MASTER_KEY_FILE"))
     return Custody(url, Path(file), service)
@@ -83,6 +89,12 @@ def test_a_restored_stack_has_everything_but_whoever_was_erased(own_stack: Stack
     numbers = {customer: placed(shop, customer) for customer in ("c-gone", "c-stays")}
     digests = {service: custody_of(shop, service).vault.person(SHOP, "c-gone") for service in HOLDERS}
     before = {service: kept(shop, service, table, numbers["c-stays"]) for service, table in TABLES.items()}
+    assert (
+        shop.post(json.dumps(envelope("preferences_changed", {"customer_id": "c-gone", "communication": "all"})).encode())[0]
+        == 202
+    )
+    for service in ("orders", "notifications"):
+        wait_for(lambda at=service: chosen(shop, at, "c-gone") == 1, f"{service} to note the choice")  # type: ignore[misc]
     env, place = own_stack.folder / "env", tmp_path / "backups"
 
     assert command("backup", str(place), "--env", str(env))[0] == 0
@@ -92,6 +104,8 @@ def test_a_restored_stack_has_everything_but_whoever_was_erased(own_stack: Stack
     for service in HOLDERS:
         ErasureJournal(Path(shop.env[f"{service.upper()}_ERASURE_JOURNAL"])).append(digests[service], AT)
         rows(shop.env[f"{service.upper()}_KEYRING_DATABASE_URL"], "delete from part_keys where person = %s", digests[service])
+    gone_at_orders = PersonNames.read("orders", Path(shop.env["ORDERS_PERSONS_KEY_FILE"])).digest(SHOP, "c-gone")
+    ErasureJournal(Path(shop.env["ORDERS_ERASURE_JOURNAL"])).append(gone_at_orders, AT)
     later = placed(shop, "c-late")
 
     code, said = command("restore", str(place), "--stack", str(own_stack.folder))
@@ -115,6 +129,14 @@ def test_a_restored_stack_has_everything_but_whoever_was_erased(own_stack: Stack
         assert kept(again, service, table, numbers["c-gone"]) == []
         assert kept(again, service, table, numbers["c-stays"]) == before[service], "untouched to the byte"
         assert kept(again, service, table, later) == [], "it came after the backup"
+    for service in ("orders", "notifications"):
+        assert chosen(again, service, "c-gone") == 0
+    named = "select count(*) from orders where customer_id = %s"
+    assert [rows(again.env["ORDERS_DATABASE_URL"], named, it) for it in ("c-gone", "c-stays")] == [[(0,)], [(1,)]]
+    comes_back = order_placed()
+    comes_back["data"]["customer_id"] = "c-gone"
+    status, refused = again.post(json.dumps(again.approved(comes_back)).encode())
+    assert (status, "customer_erased" in str(refused)) == (422, True)
     code, said = command("privacy", "audit", "verify", "--env", str(own_stack.folder / "env"))
     assert (code, said.count("no breaks")) == (0, 3), said
     # A sandbox that has forgotten gives the same references again, which no real party does.
@@ -126,7 +148,7 @@ def test_a_restored_stack_has_everything_but_whoever_was_erased(own_stack: Stack
     assert status == 202
     again.completes(str(fresh["data"]["order_number"]))
     code, said = command("privacy", "retention", "--env", str(own_stack.folder / "env"))
-    assert (code, len(said.splitlines())) == (0, 1 + 4), said
+    assert (code, len(said.splitlines())) == (0, 1 + 5), said
     again.answers.close()
 
 

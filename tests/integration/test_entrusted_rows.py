@@ -11,6 +11,7 @@ import pytest
 from services.notifications import friend_store, inquiry_store
 from services.notifications.friends import Invitation
 from services.notifications.inquiries import SpecialRequest
+from services.notifications.persons import NotificationsPersons
 from services.notifications.retention import REQUESTS, NotificationsRetention
 from shared.contracts.errors import Parked
 from shared.contracts.values import OrderKey
@@ -69,7 +70,7 @@ def test_a_restored_backup_loses_what_an_erased_person_entrusted_and_nobody_else
         connection.execute(
             """insert into contacts (shop, order_number, customer_id, "order") values (%s, 'N-1', 'stays', '{}')""", (SHOP,)
         )
-        found = apply_to_rows(connection, [Erased("gone", AT)], NotificationsRetention(), lambda _shop, customer: customer)
+        found = apply_to_rows(connection, [Erased("gone", AT)], NotificationsPersons(), lambda _shop, customer: customer)
     assert found == 1
     assert numbers(database, "special_requests", "request_id") == ["N-2"]
     assert numbers(database, "invitations", "referral") == ["N-2"]

@@ -17,16 +17,19 @@ from tests.integration.custody_bench import AT, SHOP, Custody, a_master_file
 from tests.integration.facts import rows
 
 # isort: split
+from services.notifications.persons import NotificationsPersons
 from services.notifications.retention import CLEARINGS as NOTIFICATIONS_CLEARINGS
 from services.notifications.retention import NotificationsRetention
+from services.payments.persons import PaymentsPersons
 from services.payments.retention import CLEARINGS as PAYMENTS_CLEARINGS
 from services.payments.retention import PaymentsRetention
+from services.shipping.persons import ShippingPersons
 from services.shipping.retention import CLEARINGS as SHIPPING_CLEARINGS
 from services.shipping.retention import ShippingRetention
 from shared.contracts.values import OrderKey
 from shared.custody import journal
 from shared.custody.envelopes import Envelope, PartName
-from shared.custody.journal import ErasureJournal
+from shared.custody.journal import ErasureJournal, HeldRows
 from shared.database import Database
 from shared.policy import load
 from shared.retention import RetainedRows, Retention, clearings_of, note_hold
@@ -282,13 +285,22 @@ def test_many_go_in_small_transactions_and_two_processes_take_turns(holder: Hold
 # ── the erasure journal at the start ─────────────────────────────────────────────────────────────────────────────────────────
 
 
+PERSONS: dict[str, HeldRows] = {
+    "shipping": ShippingPersons(),
+    "notifications": NotificationsPersons(),
+    "payments": PaymentsPersons(),
+}
+
+
 def test_a_restored_service_erases_again_before_it_is_ready(holder: Holder, tmp_path: Path) -> None:
     gone, stays = holder.add("c-gone", "A-1", None), holder.add("c-stays", "A-2", None)
     file = ErasureJournal(tmp_path / "erasures")
     file.append(holder.custody.vault.person(SHOP, "c-gone"), AT)
 
     def apply() -> int:
-        return journal.apply(file, holder.custody.database, holder.data, holder.rows, holder.custody.vault.person)
+        return journal.apply(
+            file, holder.custody.database, holder.data, PERSONS[holder.custody.service], holder.custody.vault.person
+        )
 
     assert apply() == 1
     assert holder.custody.endings([gone, stays]) == ["person_erased", "opened"]

@@ -21,7 +21,7 @@ OWN_ROOMS = {
         *("request_handlers", "request_store", "requests", "rights", "errands"),
         *("department_table", "reporting", "sales", "sales_store", "suppression"),
         *("incident_door", "incident_store", "incidents"),
-        *("publications", "publication_store", "publishing", "staff"),
+        *("publications", "publication_store", "publishing", "staff", "persons"),
     },
     "payments": {"persons", "retention", "staff"},
     "shipping": {"commands", "paper", "persons", "retention", "staff", "typesetting"},

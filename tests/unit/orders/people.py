@@ -103,7 +103,9 @@ class Bureau:
     def __init__(self) -> None:
         self.store = FakeRequests()
         self.at = AT
-        self.desk = Desk(PersonNames("orders", b"\x01" * 32), POLICY, _seal, WAITS, AGAIN, LASTS)
+        self.remembered: list[str] = []
+        names = PersonNames("orders", b"\x01" * 32)
+        self.desk = Desk(names, POLICY, _seal, WAITS, AGAIN, LASTS, lambda person, _at: self.remembered.append(person))
         self.signers = {service: Signer(service, hashlib.sha256(service.encode()).digest()) for service in HOLDERS}
         for signer in self.signers.values():
             self.store.keep_receipt_key(signer)
