@@ -39,9 +39,9 @@ status: ## Show what of the stack runs where
 	@exec $(python) -m deploy.local status
 
 .PHONY: test
-test: ## Run all tests but the slow ones (TESTS=tests/unit for some)
+test: ## Run all tests but the slow ones, in two runs side by side (TESTS=tests/unit for some, one after the other)
 	@deploy/bootstrap.sh dev
-	@exec $(pytest) $(TESTS)
+	@exec $(python) -m tests $(if $(filter file,$(origin TESTS)),,$(TESTS))
 
 .PHONY: test-unit
 test-unit: ## Run the unit tests: no I/O
