@@ -39,8 +39,6 @@ DEFAULTS: Mapping[str, str] = {
 _GENERATED = (
     "STOREFRONT_TOKEN",
     "STAFF_TOKEN",
-    "CUSTOMER_SERVICE_TOKEN",
-    "PRIVACY_OFFICER_TOKEN",
     "CARRIER_WEBHOOK_SECRET",
     "PAYPAL_CLIENT_SECRET",
     "TWOCHECKOUT_SECRET_KEY",
@@ -61,9 +59,7 @@ _TOLD: Mapping[str, tuple[str, ...]] = {
         *("SHIP_FROM_NAME", "SHIP_FROM_COMPANY", "SHIP_FROM_PHONE", "SHIP_FROM_LINE1", "SHIP_FROM_CITY", "SHIP_FROM_REGION"),
         *("SHIP_FROM_POSTAL_CODE", "SHIP_FROM_COUNTRY"),
     ),
-    "notifications": (
-        *("SMTP_URL", "MAIL_FROM", "SHOP_NAME", "FRIEND_OPT_OUT_URL", "CUSTOMER_SERVICE_TOKEN", "PRIVACY_OFFICER_TOKEN"),
-    ),
+    "notifications": ("SMTP_URL", "MAIL_FROM", "SHOP_NAME", "FRIEND_OPT_OUT_URL"),
 }
 # By which authorities a party's certificate is checked, where it is not the machine's usual ones.
 _AUTHORITIES: Mapping[str, tuple[str, ...]] = {

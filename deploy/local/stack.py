@@ -248,11 +248,7 @@ class Stack:
         env = {f"{name.upper()}_HTTP_URL": f"http://{address}" for name, address in addresses.items()}
         env["STOREFRONT_AMQP_URI"] = found.broker_uri("storefront", passwords)
         env |= {
-            name: configuration[name]
-            for name in (
-                *("STOREFRONT_TOKEN", "STAFF_TOKEN", "CUSTOMER_SERVICE_TOKEN", "PRIVACY_OFFICER_TOKEN"),
-                *("STOREFRONT_SOURCES", "POLICY_VERSIONS"),
-            )
+            name: configuration[name] for name in (*("STOREFRONT_TOKEN", "STAFF_TOKEN", "STOREFRONT_SOURCES", "POLICY_VERSIONS"),)
         }
         env["CARRIER_WEBHOOK_URL"] = f"{env['SHIPPING_HTTP_URL']}/webhooks/carrier/{configuration['CARRIER_WEBHOOK_SECRET']}"
         self.env = env

@@ -24,19 +24,27 @@ from shared.custody.vault import Opened, Opening
 from shared.delivery.engine import Settlement
 from shared.delivery.entrypoints import hears, performs, settles
 from shared.delivery.work import IntentRow, Work
-from shared.http_door import Answer, Request, StatusError, serve
+from shared.http_door import Answer, Request, StatusError
+from shared.staffing.desk import Seat
+from shared.staffing.door import staffed
+from shared.staffing.permits import Need
 
-CUSTOMER_SERVICE = "customer_service"  # the role, in the policy's word
 REPLY_PURPOSE = "reply"  # the purpose, in the policy's word
 MOST_SHOWN = 1000
 MOST_CHARACTERS = 20_000
-_NOT_STORED = {"Cache-Control": "no-store"}
+_PART_FIELDS = ("text", "name", "email")
+SEE_QUEUE = Need("see", "references", ("request_id",))
+REVEAL, REPLY_TO = Need("reveal", REQUEST, _PART_FIELDS), Need("reply", REQUEST, _PART_FIELDS)
+OWN_CASES = Need("reply", "references", ("request_id",))  # to say that a complaint was answered is for who owns the cases
 _log = logging.getLogger("brownpaper.notifications")
 Unit = Work[Any]
 
 
 class RequestDesk(ErrandHolder):
-    """What a request holds serves its answer and nothing else (clause 36); each look at it is in the record, with the role that looked."""
+    """What a request holds serves its answer and nothing else (clause 36). Each look at it is in the record, under the account that looked.
+
+    A request is a case of its own: it names itself, so no other case is opened for it. Every answer of these doors is `no-store`.
+    """
 
     @hears(RequestEntrusted)
     def request_entrusted(self, event: RequestEntrusted, work: Unit) -> None:
@@ -47,17 +55,17 @@ class RequestDesk(ErrandHolder):
 
     # ── staff ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @serve("GET", "/requests", token="customer_service_token")
-    def requests(self, request: Request) -> Answer:
+    @staffed("GET", "/requests", SEE_QUEUE)
+    def requests(self, request: Request, _seat: Seat) -> Answer:
         limit, also_ended = _limit(request), _is_all(request)
         with self.person_database.begin() as connection:
             items = inquiry_store.listed(connection, also_ended=also_ended, limit=limit)
-        return Answer(200, {"items": items}, _NOT_STORED)
+        return Answer(200, {"items": items})
 
-    @serve("GET", "/requests/<request_id>", token="customer_service_token")
-    def request(self, request: Request) -> Answer:
+    @staffed("GET", "/requests/<request_id>", REVEAL)
+    def request(self, request: Request, seat: Seat) -> Answer:
         it = self._known(request)
-        [opened] = self._opened_for_answer(it, it.request, actor=CUSTOMER_SERVICE)
+        [opened] = self._opened_for_answer(it, it.request, actor=seat.account)
         asked: Any = read_part(REQUEST, opened.plaintext, sealed_for_key=it.customer_id)
         shown = {
             "source": it.shop,
@@ -69,35 +77,35 @@ class RequestDesk(ErrandHolder):
             "name": asked.name,
             "email": asked.email,
         }
-        return Answer(200, shown, _NOT_STORED)
+        return Answer(200, shown)
 
-    @serve("POST", "/requests/<request_id>/answer", token="customer_service_token")
-    def answer(self, request: Request) -> Answer:
+    @staffed("POST", "/requests/<request_id>/answer", REPLY_TO)
+    def answer(self, request: Request, seat: Seat) -> Answer:
         """Staff's answer, sealed under the request's own key before it is written anywhere, and sent by mail. Only the first one stands."""
         text, it = _text(request), self._known(request)
-        [opened] = self._opened_for_answer(it, it.request, actor=CUSTOMER_SERVICE)
+        [opened] = self._opened_for_answer(it, it.request, actor=seat.account)
         reply = opened.enclose(orjson.dumps({"text": text}), "reply").as_json()
-        return Answer(202, self._ask("note_reply", it, reply), _NOT_STORED)
+        return Answer(202, self._ask("note_reply", it, reply))
 
-    @serve("POST", "/requests/<request_id>/complaint", token="customer_service_token")
-    def complaint(self, request: Request) -> Answer:
+    @staffed("POST", "/requests/<request_id>/complaint", REPLY_TO)
+    def complaint(self, request: Request, _seat: Seat) -> Answer:
         """The request is a complaint: its case, with the day by which it is answered. A repeat gets the same case."""
-        return Answer(200, self._ask("open_complaint", self._known(request), None), _NOT_STORED)
+        return Answer(200, self._ask("open_complaint", self._known(request), None))
 
-    @serve("GET", "/complaints", token="privacy_officer_token")
-    def complaints(self, request: Request) -> Answer:
+    @staffed("GET", "/complaints", SEE_QUEUE, OWN_CASES)
+    def complaints(self, request: Request, _seat: Seat) -> Answer:
         limit, also_closed = _limit(request), _is_all(request)
         with self.person_database.begin() as connection:
             items = inquiry_store.complaints(connection, datetime.now(UTC), also_closed=also_closed, limit=limit)
-        return Answer(200, {"items": items}, _NOT_STORED)
+        return Answer(200, {"items": items})
 
-    @serve("POST", "/complaints/<case_id>/close", token="privacy_officer_token")
-    def close_complaint(self, request: Request) -> Answer:
+    @staffed("POST", "/complaints/<case_id>/close", OWN_CASES)
+    def close_complaint(self, request: Request, _seat: Seat) -> Answer:
         """For a case that was answered otherwise than by mail. Safe to repeat."""
         ending = self.asks("note_closed", [(request.values["case_id"], None)])[0]
         if ending.kind != "done":
             _raise(ending)
-        return Answer(200, {"case_id": request.values["case_id"]}, _NOT_STORED)
+        return Answer(200, {"case_id": request.values["case_id"]})
 
     # ── their asks, each in a transaction ────────────────────────────────────────────────────────────────────────────────────
 

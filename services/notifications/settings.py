@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from shared.setting_kinds import AuthoritiesFile, MailAddress, PartyUrl, SmtpUrl, Text, Token
+from shared.setting_kinds import AuthoritiesFile, MailAddress, PartyUrl, SmtpUrl, Text
 from shared.settings import DeliverySettings, KeyringSettings, StaffSettings
 
 
@@ -32,9 +32,5 @@ class NotificationsSettings(DeliverySettings, KeyringSettings, StaffSettings):
 
     Without it no friend is written to.
     """
-    customer_service_token: Token
-    """Whoever shows it has the policy's role `customer_service`."""
-    privacy_officer_token: Token
-    """Whoever shows it has the policy's role `privacy_officer`."""
     complaint_days: float = Field(default=30, gt=0)
     """By when a complaint is answered."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +15,7 @@ import typer
 
 from shared.cli import settings as cli_settings
 from shared.cli.doors import Answered, Door
+from shared.cli.staff import first_line
 from shared.cli.storefront import EnvFile
 from shared.cli.terminal import Misused, NotDone, ending_clearly, say
 
@@ -20,10 +23,20 @@ complaints = typer.Typer(no_args_is_help=True, help="Complaints: cases with an o
 Case = Annotated[str, typer.Argument(metavar="CASE", help="The case's number, as the list shows it.")]
 Request = Annotated[str, typer.Argument(metavar="REQUEST", help="The id of the special request that is a complaint.")]
 Source = Annotated[str | None, typer.Option("--source", help="The shop's URI; needed only where several used this id.")]
+As = Annotated[str, typer.Option("--as", metavar="NAME", help="Who of the staff does it; the password is asked for.")]
+PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from the first line of standard input.")]
+_WHY = {
+    "name_or_password_wrong": "The name or the password is wrong.",
+    "policy_not_acknowledged": "The policy in force has to be acknowledged first.",
+    "not_granted": "The policy does not let this role do that.",
+}
 
 
 @complaints.command(name="list")
 def list_cases(
+    *,
+    who: As,
+    password_stdin: PasswordStdin = False,
     also_closed: Annotated[bool, typer.Option("--all", help="Those that are closed too.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="The most to show.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -31,8 +44,8 @@ def list_cases(
 ) -> None:
     """List the cases that are open, those due first; nobody is named. Exit code 1 where one is overdue."""
     with ending_clearly():
-        door = _door(env, "PRIVACY_OFFICER_TOKEN")
-        answer = door.get_json("/complaints", state="all" if also_closed else "open", limit=limit)
+        with _session(env, who, password_stdin) as door, _told():
+            answer = door.get_json("/complaints", state="all" if also_closed else "open", limit=limit)
         for line in [json.dumps(answer)] if as_json else case_lines(answer["items"], datetime.now(UTC)):
             say(line)
         overdue = sum(item["is_overdue"] for item in answer["items"])
@@ -41,27 +54,34 @@ def list_cases(
 
 
 @complaints.command(name="open")
-def open_case(request: Request, source: Source = None, env: EnvFile = None) -> None:
+def open_case(
+    request: Request, *, who: As, source: Source = None, password_stdin: PasswordStdin = False, env: EnvFile = None
+) -> None:
     """Make a special request a case; its person is told by mail. Safe to repeat."""
     with ending_clearly():
-        case = _ask(_door(env, "CUSTOMER_SERVICE_TOKEN"), f"/requests/{quote(request, safe='')}/complaint", source, {})
+        with _session(env, who, password_stdin) as door:
+            case = _ask(door, f"/requests/{quote(request, safe='')}/complaint", source, {})
         say(f"{case['case_id']}: due on {case['due_at'][:10]}, looked after by the {case['owner'].replace('_', ' ')}.")
 
 
 @complaints.command(name="answer")
-def answer_request(request: Request, source: Source = None, env: EnvFile = None) -> None:
-    """Answer by mail what stands on the standard input; that closes the case."""
+def answer_request(
+    request: Request, *, who: As, source: Source = None, password_stdin: PasswordStdin = False, env: EnvFile = None
+) -> None:
+    """Answer by mail what stands on the standard input (after the password, with `--password-stdin`); that closes the case."""
     with ending_clearly():
-        text = typer.get_text_stream("stdin").read()
-        _ask(_door(env, "CUSTOMER_SERVICE_TOKEN"), f"/requests/{quote(request, safe='')}/answer", source, {"text": text})
+        with _session(env, who, password_stdin) as door:
+            text = sys.stdin.read()
+            _ask(door, f"/requests/{quote(request, safe='')}/answer", source, {"text": text})
         say(f"The answer to {request} is on its way.")
 
 
 @complaints.command(name="close")
-def close_case(case: Case, env: EnvFile = None) -> None:
+def close_case(case: Case, *, who: As, password_stdin: PasswordStdin = False, env: EnvFile = None) -> None:
     """Close a case that was answered otherwise than by mail. Safe to repeat."""
     with ending_clearly():
-        _ask(_door(env, "PRIVACY_OFFICER_TOKEN"), f"/complaints/{quote(case, safe='')}/close", None, {})
+        with _session(env, who, password_stdin) as door:
+            _ask(door, f"/complaints/{quote(case, safe='')}/close", None, {})
         say(f"{case} is closed.")
 
 
@@ -77,9 +97,18 @@ def case_lines(items: list[Mapping[str, Any]], now: datetime) -> Iterator[str]:
 
 
 def _ask(door: Door, path: str, source: str | None, body: object) -> Any:
-    try:
+    with _told():
         return door.post_json(path + (f"?source={quote(source, safe='')}" if source else ""), body)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
     except Answered as error:
+        for code in error.codes:
+            if code in _WHY:
+                raise NotDone(_WHY[code]) from None
         if error.status == 404:
             raise NotDone("There is no such request or case.") from None
         if error.status in (409, 422):
@@ -87,10 +116,20 @@ def _ask(door: Door, path: str, source: str | None, body: object) -> Any:
         raise
 
 
-def _door(env: Path | None, role: str) -> Door:
+@contextmanager
+def _session(env: Path | None, who: str, from_stdin: bool) -> Iterator[Door]:
+    """The door of notifications with a session of this member's, which ends with the command."""
     settings = cli_settings.load(env)
-    settings.require("NOTIFICATIONS_HTTP_URL", role)
-    return Door("The notifications service", settings["NOTIFICATIONS_HTTP_URL"], token=settings[role], patience_seconds=10)
+    settings.require("NOTIFICATIONS_HTTP_URL")
+    name, url = "The notifications service", settings["NOTIFICATIONS_HTTP_URL"]
+    password = first_line() if from_stdin else typer.prompt(f"Password of {who}", hide_input=True)
+    with _told():
+        begun = Door(name, url, patience_seconds=10).post_json("/staff/session", {"name": who, "password": password})
+    door = Door(name, url, token=begun["token"], patience_seconds=10)
+    try:
+        yield door
+    finally:
+        door.delete("/staff/session")
 
 
 __all__ = ["case_lines", "complaints"]

@@ -6,16 +6,19 @@ import base64
 import json
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from nacl.public import PrivateKey, SealedBox
 
 from tests.component.events import CARD, Canary, envelope
+from tests.component.staff_desk import PASSWORD, Member, command, env_of, hire
 from tests.integration.facts import Reply, ask, rows, wait_for
 from tests.integration.scene import SHOP, Sandbox, Scene, Service, seal
 from tests.integration.wire import Ear
 
+ROLES = {"agent": "customer_service", "officer": "privacy_officer", "newcomer": "customer_service"}
 ANSWER = "Yes, in gold too.\n\nIt takes two weeks more."
 
 
@@ -44,6 +47,23 @@ def notifications(scene: Scene, mailbox: Sandbox, everybody: Ear) -> Service:
 
 
 @pytest.fixture(scope="module")
+def env(orders: Service, notifications: Service, scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    away = {name: scene.service(name) for name in ("payments", "shipping")}  # an officer has an account there too
+    for service in away.values():
+        service.begin()
+    file = env_of(tmp_path_factory.mktemp("desk"), {"orders": orders, "notifications": notifications, **away})
+    for name, role in ROLES.items():
+        hire(file, name, role)
+    return file
+
+
+@pytest.fixture(scope="module")
+def staff(notifications: Service, env: Path) -> dict[str, Member]:
+    assert env
+    return {name: Member(notifications, name, acknowledges=name != "newcomer") for name in ROLES}
+
+
+@pytest.fixture(scope="module")
 def key(orders: Service, notifications: Service) -> dict[str, str]:
     def found() -> list[dict[str, str]]:
         return [it for it in orders.ask("GET", "/keys").json() if it["service"] == "notifications"]
@@ -55,8 +75,17 @@ def key(orders: Service, notifications: Service) -> dict[str, str]:
 class Asker:
     """Somebody who asks the staff for something."""
 
-    def __init__(self, scene: Scene, mailbox: Sandbox, orders: Service, notifications: Service, key: dict[str, str]) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        mailbox: Sandbox,
+        orders: Service,
+        notifications: Service,
+        key: dict[str, str],
+        staff: dict[str, Member],
+    ) -> None:
         self.scene, self.mailbox, self.orders, self.notifications, self.key = scene, mailbox, orders, notifications, key
+        self.staff = staff
         self.canary = Canary()
         self.customer_id, self.request_id = f"m-{secrets.token_hex(4)}", f"r-{secrets.token_hex(4)}"
         text, name = self.canary.words[2:4]
@@ -75,18 +104,15 @@ class Asker:
         found = self.notifications.rows(f"select {column} from special_requests where request_id = %s", self.request_id)
         return found[0][0] if found else None
 
-    def as_staff(self, method: str, path: str = "", body: object = None, role: str = "CUSTOMER_SERVICE_TOKEN") -> Reply:
-        token = self.notifications.environment[role]
-        return self.notifications.ask(method, f"/requests/{self.request_id}{path}", body, token=token)
+    def as_staff(self, method: str, path: str = "", body: object = None, who: str = "agent") -> Reply:
+        return self.staff[who].ask(method, f"/requests/{self.request_id}{path}", body)
 
     def listed(self, state: str = "open") -> dict[str, Any] | None:
-        token = self.notifications.environment["CUSTOMER_SERVICE_TOKEN"]
-        items = self.notifications.ask("GET", f"/requests?state={state}&limit=1000", token=token).json()["items"]
+        items = self.staff["agent"].ask("GET", f"/requests?state={state}&limit=1000").json()["items"]
         return next((it for it in items if it["request_id"] == self.request_id), None)
 
     def cases(self, state: str = "open") -> list[dict[str, Any]]:
-        token = self.notifications.environment["PRIVACY_OFFICER_TOKEN"]
-        items = self.notifications.ask("GET", f"/complaints?state={state}&limit=1000", token=token).json()["items"]
+        items = self.staff["officer"].ask("GET", f"/complaints?state={state}&limit=1000").json()["items"]
         return [it for it in items if it["request_id"] == self.request_id]
 
     def mails(self, kind: str) -> list[str]:
@@ -108,8 +134,10 @@ class Asker:
 
 
 @pytest.fixture
-def asker(scene: Scene, mailbox: Sandbox, orders: Service, notifications: Service, key: dict[str, str]) -> Iterator[Asker]:
-    it = Asker(scene, mailbox, orders, notifications, key)
+def asker(
+    scene: Scene, mailbox: Sandbox, orders: Service, notifications: Service, key: dict[str, str], staff: dict[str, Member]
+) -> Iterator[Asker]:
+    it = Asker(scene, mailbox, orders, notifications, key, staff)
     yield it
     for table in ("special_requests", "complaints"):
         notifications.rows(f"delete from {table}")
@@ -124,7 +152,7 @@ def test_a_request_is_revealed_to_staff_answered_once_and_goes_in_its_time(asker
     before = asker.openings()
     shown = asker.as_staff("GET").json()
     assert {member: shown[member] for member in asker.part} == asker.part
-    assert asker.openings() == [*before, ("customer_service", "opened")]
+    assert asker.openings() == [*before, (asker.staff["agent"].account, "opened")]
     assert asker.as_staff("POST", "/answer", {"text": ANSWER}).status == 202
     said = everybody.hear("special_request_answered", where=lambda it: it["data"]["request_id"] == asker.request_id)
     assert said["data"] == {"shop": SHOP, "request_id": asker.request_id}
@@ -151,11 +179,20 @@ def test_a_request_is_revealed_to_staff_answered_once_and_goes_in_its_time(asker
     assert asker.keys() == keys - 1
 
 
-@pytest.mark.parametrize("role", ["none", "PRIVACY_OFFICER_TOKEN", "wrong"])
-def test_a_look_at_a_request_without_the_role_s_token_is_refused(role: str, asker: Asker) -> None:
+@pytest.mark.parametrize(
+    ("who", "status", "code"),
+    [
+        ("nobody", 401, "token_wrong"),
+        ("newcomer", 403, "policy_not_acknowledged"),
+        ("officer", 403, "not_granted"),
+    ],
+)
+def test_a_look_at_a_request_by_another_role_or_without_an_acknowledgement_is_refused(
+    who: str, status: int, code: str, asker: Asker
+) -> None:
     asker.submit()
     before = asker.openings()
-    token = {"none": None, "wrong": "w" * 32}.get(role, asker.notifications.environment.get(role))
+    token = asker.staff[who].token if who in asker.staff else "w" * 43
     asks: list[tuple[str, str, Any]] = [
         ("GET", "", None),
         ("POST", "/answer", {"text": "x"}),
@@ -163,11 +200,50 @@ def test_a_look_at_a_request_without_the_role_s_token_is_refused(role: str, aske
     ]
     for method, path, body in asks:
         reply = asker.notifications.ask(method, f"/requests/{asker.request_id}{path}", body, token=token)
-        assert reply.status == 401, (method, path)
+        assert (reply.status, reply.json()["title"]) == (status, code), (method, path)
         assert asker.canary.in_text(reply.body.decode()) == []
-    assert asker.notifications.ask("GET", "/requests", token=token).status == 401
+    if who != "officer":  # who sees ids, and nobody
+        assert asker.notifications.ask("GET", "/requests", token=token).status == status
     assert asker.openings() == before
     assert asker.row("state") == "open"
+
+
+def test_whoever_has_opened_too_many_opens_no_request_either(asker: Asker) -> None:
+    asker.submit()
+    account = asker.staff["agent"].account
+    fill = "insert into staff_reveals (account, at) select %s, now() from generate_series(1, 1000)"
+    asker.notifications.rows(fill, account)
+    try:
+        for method, path, body in (("GET", "", None), ("POST", "/answer", {"text": "x"})):
+            reply = asker.as_staff(method, path, body)
+            assert (reply.status, reply.json()["title"]) == (429, "too_many_reveals")
+        assert asker.row("state") == "open"
+    finally:
+        asker.notifications.rows("delete from staff_reveals where account = %s", account)
+    assert asker.as_staff("GET").status == 200
+
+
+def test_the_commands_work_by_a_member_s_name_and_password(asker: Asker, env: Path) -> None:
+    def complaints(*words: str, password: str = PASSWORD, says: str = "") -> tuple[int, str]:
+        return command("privacy", "complaints", *words, "--password-stdin", env=env, says=f"{password}\n{says}")
+
+    asker.submit()
+    assert complaints("open", asker.request_id, "--as", "officer")[0] == 1, "it is customer service that reads requests"
+    code, said = complaints("open", asker.request_id, "--as", "agent")
+    assert (code, "privacy officer" in said) == (0, True), said
+    [case] = asker.cases()
+    assert complaints("list", "--as", "officer", password="not the password at all")[0] == 1
+    asker.notifications.rows("delete from staff_tries")
+    assert complaints("list", "--as", "agent")[0] == 1, "only the owner follows cases"
+    code, said = complaints("list", "--as", "officer")
+    assert (code, case["case_id"] in said) == (0, True), said
+    assert complaints("answer", asker.request_id, "--as", "agent", says=ANSWER)[0] == 0
+    asker.notifications.settled()
+    [page] = asker.mails("request_reply")
+    assert "two weeks" in page
+    assert PASSWORD not in page
+    assert complaints("close", case["case_id"], "--as", "officer")[0] == 0
+    assert complaints("close", "C-none", "--as", "officer")[0] == 1
 
 
 def test_a_complaint_is_a_case_with_a_clock_an_owner_and_a_word_to_its_person(asker: Asker, everybody: Ear) -> None:
@@ -200,13 +276,17 @@ def test_a_complaint_is_a_case_with_a_clock_an_owner_and_a_word_to_its_person(as
 def test_a_case_can_be_closed_by_its_owner_alone(asker: Asker) -> None:
     asker.submit()
     case = asker.as_staff("POST", "/complaint").json()["case_id"]
-    officer, clerk = (asker.notifications.environment[it] for it in ("PRIVACY_OFFICER_TOKEN", "CUSTOMER_SERVICE_TOKEN"))
-    assert asker.notifications.ask("POST", f"/complaints/{case}/close", token=clerk).status == 401
-    assert asker.notifications.ask("GET", "/complaints", token=clerk).status == 401
-    assert asker.notifications.ask("POST", "/complaints/C-none/close", token=officer).status == 404
+    officer, agent = asker.staff["officer"], asker.staff["agent"]
+    assert agent.ask("POST", f"/complaints/{case}/close").status == 403
+    assert agent.ask("GET", "/complaints").status == 403
+    assert officer.ask("POST", "/complaints/C-none/close").status == 404
     for _ in range(2):
-        assert asker.notifications.ask("POST", f"/complaints/{case}/close", token=officer).status == 200
+        assert officer.ask("POST", f"/complaints/{case}/close").status == 200
     assert asker.cases() == []
+
+
+def is_of_notifications(it: dict[str, Any], request: str) -> bool:
+    return bool(it["data"]["request"] == request and it["source"] == "notifications")
 
 
 def test_whoever_is_erased_is_gone_with_request_answer_and_case_s_name(asker: Asker, everybody: Ear) -> None:
@@ -215,7 +295,7 @@ def test_whoever_is_erased_is_gone_with_request_answer_and_case_s_name(asker: As
     keys = asker.keys()
     erasure = {"shop": SHOP, "customer_id": asker.customer_id, "kind": "erasure", "request": f"e-{asker.request_id}"}
     asker.scene.wire.say("orders", "erasure_ordered", erasure)
-    receipt = everybody.hear("request_receipted", where=lambda it: it["data"]["request"] == erasure["request"])
+    receipt = everybody.hear("request_receipted", where=lambda it: is_of_notifications(it, erasure["request"]))
     told = json.loads(receipt["data"]["signed"]["receipt"])
     assert (told["rows_before"]["special_requests"], told["rows_after"]["special_requests"]) == (1, 0)
     assert (asker.row("state"), asker.keys()) == (None, keys - 1)
@@ -246,14 +326,14 @@ def test_a_copy_holds_the_request_its_answer_and_who_looked(asker: Asker, everyb
     reply_key = base64.b64encode(bytes(own.public_key)).decode()
     asked = {"shop": SHOP, "customer_id": asker.customer_id, "kind": "copy", "request": f"c-{asker.request_id}"}
     asker.scene.wire.say("orders", "data_copy_ordered", {**asked, "reply_key": reply_key})
-    sealed = everybody.hear("data_piece_sealed", where=lambda it: it["data"]["request"] == asked["request"])["data"]["piece"]
+    sealed = everybody.hear("data_piece_sealed", where=lambda it: is_of_notifications(it, asked["request"]))["data"]["piece"]
     piece = json.loads(SealedBox(own).decrypt(base64.b64decode(sealed)))
     shown = [it["data"] for it in piece["parts"] if it["part"] == "request"]
     assert {"for": asker.customer_id, **asker.part} in shown
     assert {"text": ANSWER} in shown
     [row] = piece["rows"]["special_requests"]
     assert (row["request_id"], row["state"]) == (asker.request_id, "answered")
-    assert "customer_service" in {it["actor"] for it in piece["opened"] if it["purpose"] == "reply"}
+    assert asker.staff["agent"].account in {it["actor"] for it in piece["opened"] if it["purpose"] == "reply"}
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,8 @@ class Cast:
             self._add(name, provider="2checkout", reaches=_DELIVERED | {"twocheckout"})
         for name in ("leaving", "staying"):
             self._add(name, provider="2checkout", reaches=_DELIVERED | {"twocheckout"}, uses=OF_AN_ORDER | {"friend", "request"})
-        self._add("refused-by-2checkout", provider="2checkout", reaches=frozenset({"twocheckout"}))
+        # Whose payment is declined is told so by mail (clause 11): a difficulty that the buyer can mend.
+        self._add("refused-by-2checkout", provider="2checkout", reaches=frozenset({"twocheckout", "mailbox"}))
         self._add("refused-by-the-carrier", reaches=_DELIVERED)
         self._add("refused-by-the-mailbox", reaches=frozenset({"carrier"}))
         for name in HELD:  # their contact is sound, and the payment is authorised: they are written to

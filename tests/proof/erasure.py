@@ -28,6 +28,7 @@ from tests.proof.places import Piece
 from tests.proof.stage import KEYRINGS, Stage
 from tests.proof.storefront import Storefront
 
+_ENDED = {"billing", "friend"}  # their keys go with the payment and with the one mail
 _SERVERS = ("data", "keyring", "broker")
 REQUEST = "proof-of-erasure"
 WHERE = {"data_files", "data_wal", "data_dump", "broker_files"}
@@ -47,9 +48,9 @@ class Erasure:
 
     # ── while everything still opens ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def before(self) -> None:
-        """Collect every key of this moment, and what stands sealed in the running databases."""
-        self._then = Keys.of(self._stage)
+    def before(self, earlier: Keys) -> None:
+        """Collect every key of this moment and those that the play saw come and go, and what stands sealed in the running databases."""
+        self._then = Keys.of(self._stage).with_those_of(earlier)
         names = list(names_of(self._people))
         self._key_names = key_names(self._stage, names)
         self._standing = set()
@@ -111,7 +112,17 @@ class Erasure:
             kinds = _kinds(theirs[person.name])
             wanted = {
                 "a box",
-                *(f"{part} ({form})" for part, form in (("recipient", "part"), ("recipient", "label"), ("contact", "part"))),
+                *(
+                    f"{part} ({form})"
+                    for part, form in (
+                        ("recipient", "part"),
+                        ("recipient", "label"),
+                        ("contact", "part"),
+                        ("friend", "part"),
+                        ("request", "part"),
+                        ("request", "reply"),
+                    )
+                ),
             }
             if not wanted <= kinds.keys():
                 self.faults.append(f"erasure: of {person.name} the copies hold only {', '.join(sorted(kinds)) or 'nothing'}")
@@ -178,7 +189,7 @@ class Erasure:
             )
 
     def _the_other_s_still_open(self, theirs: list[tuple[bytes, Name | None]], now: Keys) -> None:
-        envelopes = [(sealed, name) for sealed, name in theirs if name is not None and name.part.part != "billing"]
+        envelopes = [(sealed, name) for sealed, name in theirs if name is not None and name.part.part not in _ENDED]
         shut = [name for sealed, name in envelopes if opened_envelope(sealed, now.raw, name) is None]
         self.lines.append(f"Erasure: of staying {len(envelopes) - len(shut)} of {len(envelopes)} envelopes still open.")
         if shut or not envelopes:

@@ -30,9 +30,9 @@ PART_OF = {"payments": "billing", "shipping": "recipient", "notifications": "con
 # How a sealed text stands in bytes: as JSON, however often escaped, and as PostgreSQL's jsonb keeps an object, keys before values.
 # Each pattern knows the end too: what was written over in part is no box any more.
 _IN_JSON = re.compile(rb'box\\*"\s*:\s*\\*"([A-Za-z0-9+/_-]{64,}={0,2})\\*"')
-_ENVELOPE_IN_JSONB = re.compile(rb"boxformpolicy_version([A-Za-z0-9+/]{64,}?={0,2})(?:part|label)\d{4}-\d\d-\d\d")
+_ENVELOPE_IN_JSONB = re.compile(rb"boxformpolicy_version([A-Za-z0-9+/]{64,}?={0,2})(?:part|label|reply)\d{4}-\d\d-\d\d")
 _BOX_IN_JSONB = re.compile(rb"boxkey_idsealed_for([A-Za-z0-9+/_-]{64,}?={0,2})(?:shipping|payments|notifications)-")
-FORMS = ("part", "label")
+FORMS = ("part", "label", "reply")
 
 
 def sealed_in(data: bytes) -> set[bytes]:
@@ -60,6 +60,10 @@ def names_of(people: Iterable[Person]) -> Iterator[Name]:
         for service, part in PART_OF.items():
             for form in FORMS:
                 yield Name(service, PartName(SHOP, person.customer_id, person.order_number, part), form)
+        for item, part in ((person.referral, "friend"), (person.request_id, "request")):
+            if part in person.uses:
+                for form in FORMS:
+                    yield Name("notifications", PartName(SHOP, person.customer_id, item, part), form)
 
 
 @dataclass
@@ -84,6 +88,24 @@ class Keys:
             found._take(service, FileMaster.read(file), stage.database(service, keyring=True))
         found.raw |= found.masters | found.intake | set(found.parts.values())
         return found
+
+    def take_part_keys(self, stage: Stage, service: str) -> None:
+        """Those that stand there now too: a friend's is destroyed when the one mail is over."""
+        self._take(
+            service,
+            FileMaster.read(Path(stage.env[f"{service.upper()}_KEYRING_MASTER_KEY_FILE"])),
+            stage.database(service, keyring=True),
+        )
+
+    def with_those_of(self, earlier: Keys) -> Keys:
+        """These, and what existed earlier."""
+        return Keys(
+            self.raw | earlier.raw | set(earlier.parts.values()) | earlier.intake,
+            self.masters | earlier.masters,
+            self.intake | earlier.intake,
+            earlier.wrapped | self.wrapped,
+            earlier.parts | self.parts,
+        )
 
     def _take(self, service: str, master: FileMaster, url: str) -> None:
         with psycopg.connect(url, autocommit=True) as connection:

@@ -48,10 +48,15 @@ class Person:
     parts: dict[str, dict[str, Any]] = field(init=False)
     customer_id: str = field(init=False)
     order_number: str = field(init=False)
+    request_id: str = field(init=False)
+    referral: str = field(init=False)
 
     def __post_init__(self) -> None:
         self.customer_id = f"m-{self._pseudonym('references.customer_id')}"
         self.order_number = f"PP-{self._pseudonym('references.order_number')}"
+        # Both are chosen by the shop, which may put into them what stands for a person: an event's id is a referral's name.
+        self.request_id = f"q-{self._pseudonym('references.request_id')}"
+        self.referral = f"f-{self._pseudonym('references.referral')}"
         self._title = f"Ring of {self._pseudonym('purchase.lines')}"
         self.parts = {
             "recipient": {

@@ -22,6 +22,8 @@ from shared.delivery.topology import QUEUES
 from tests.integration.facts import rows, wait_for
 from tests.proof import hostile, planting
 from tests.proof.cast import SOUND_OVER_AMQP, SOUND_OVER_HTTPS, Cast
+from tests.proof.keyholes import Keys
+from tests.proof.member import Member
 from tests.proof.people import Person
 from tests.proof.stage import Stage, in_background
 from tests.proof.storefront import PATIENCE_SECONDS, Storefront
@@ -40,10 +42,11 @@ _SILENT = ("carrier", "mailbox", "twocheckout")
 
 @dataclass
 class Played:
-    """What was seen while it was played: what stood in queues, and which faults came about."""
+    """What was seen while it was played: what stood in queues, and which faults came about, which keys came and went."""
 
     queued: list[bytes] = field(default_factory=list)
     faults: dict[str, object] = field(default_factory=dict)
+    keys: Keys = field(default_factory=Keys)
 
 
 class Play:
@@ -109,14 +112,53 @@ class Play:
         self._shop.place(person, over="https", is_sealed=False, **more)
 
     def _requests(self) -> None:
-        """What a member may ask besides an order, sealed and in the clear."""
-        shop = self._shop
-        for name, over in (("leaving", "https"), ("staying", "https")):
-            person = self._cast[name]
-            item = {"title": "A ring", "url": "https://www.astrojewelry.com/ring"}
-            shop.tell(person, "friend_referred", over=over, item=item, friend=person.parts["friend"])
-            shop.tell(person, "special_request_submitted", over=over, request_id=f"q-{name}", request=person.parts["request"])
-            shop.tell(person, "preferences_changed", over=over, communication="service_only")
+        """What a member may ask besides an order: a friend is written to, and a member of staff answers a request."""
+        shop, url = self._shop, self._stage.database("notifications")
+        people = [person for person in self._cast.people.values() if person.uses >= {"friend", "request"}]
+        with self._keys_watched():
+            for person in people:
+                item = {"title": "A ring", "url": "https://www.astrojewelry.com/ring"}
+                shop.tell(person, "friend_referred", named=person.referral, item=item, friend=person.parts["friend"])
+            written = "select count(*) from remembered_friends"
+            waiting = "select count(*) from invitations"
+            wait_for(
+                lambda: rows(url, written) == [(len(people),)] and rows(url, waiting) == [(0,)],
+                "the friends to be written to",
+                PATIENCE_SECONDS,
+            )
+        member = Member.hired(self._stage, "notifications", "agent", "customer_service")
+        for person in people:
+            shop.tell(person, "special_request_submitted", request_id=person.request_id, request=person.parts["request"])
+            state = "select state from special_requests where request_id = %s"
+            wait_for(
+                lambda its=person.request_id, asked=state: rows(url, asked, its) == [("open",)], "a request", PATIENCE_SECONDS
+            )  # type: ignore[misc]
+            # What staff are shown over HTTP goes to their eyes, and is none of the policy's places.
+            shown = member.ask("GET", f"/requests/{person.request_id}")
+            assert shown["text"] == person.parts["request"]["text"], "staff were shown something else"
+            member.ask("POST", f"/requests/{person.request_id}/answer", {"text": "Yes, in gold too."})
+            wait_for(
+                lambda its=person.request_id, asked=state: rows(url, asked, its) == [("answered",)],
+                "its answer",
+                PATIENCE_SECONDS,
+            )  # type: ignore[misc]
+            shop.tell(person, "preferences_changed", communication="service_only")
+
+    @contextmanager
+    def _keys_watched(self) -> Iterator[None]:
+        """Note the keys of notifications while they are there: what lies in a copy later may open with no other."""
+        stop = threading.Event()
+
+        def watch() -> None:
+            while not stop.wait(0.01):
+                self.played.keys.take_part_keys(self._stage, "notifications")
+
+        watcher = in_background(watch)
+        try:
+            yield
+        finally:
+            stop.set()
+            watcher.join(timeout=30)
 
     def _everything_ends(self, names: Sequence[str]) -> None:
         for name in names:

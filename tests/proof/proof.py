@@ -9,11 +9,16 @@ from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
 
+from deploy.local.processes import StartError
+from shared.cli.settings import Settings
+from shared.cli.terminal import NotDone
 from shared.policy import load
 from tests.proof import places
+from tests.proof.alarm import raise_alarm
 from tests.proof.cast import Cast
 from tests.proof.erasure import REQUEST, Erasure
 from tests.proof.expectations import Seen, judge, places_without_rule
+from tests.proof.keyholes import Keys
 from tests.proof.markers import PLANTED, Mint
 from tests.proof.people import WITHOUT_MARKER, undecided
 from tests.proof.places import Piece
@@ -76,7 +81,7 @@ class Proof:
                 self.pieces += places.asked(self.stage, [url])
             self.pieces += places.backed_up(self.folder / "backups")
             self.pieces += places.all_of("queues", "message", play.played.queued)
-            told, faults = ([], []) if self._is_small else self._erase(shop)
+            told, faults = ([], []) if self._is_small else self._erase(shop, play.played.keys)
             self.stage.rest()
             self.say("Scanning bytes.")
             seen, seconds = self._scan(shop)
@@ -91,13 +96,14 @@ class Proof:
                 told,
                 faults,
             )
+            self._tell_of_leaks(verdict)
         verdict.seconds = time.monotonic() - began
         return verdict
 
-    def _erase(self, shop: Storefront) -> tuple[list[str], list[str]]:
+    def _erase(self, shop: Storefront, earlier: Keys) -> tuple[list[str], list[str]]:
         """Copy everything as it lies, then erase one person for good; what is printed belongs to the scan. Gives what was seen, and faults."""
         erasure = Erasure(self.stage, self.cast, self.folder / "copies", self.say)
-        erasure.before()
+        erasure.before(earlier)
         self.say("Copying both clusters and the broker's files.")
         self.stage.rest()
         erasure.copy()
@@ -107,6 +113,18 @@ class Proof:
             self.printed.append(self.stage.command(*words)[1])
         self.pieces += erasure.copies()
         return erasure.lines, erasure.faults
+
+    def _tell_of_leaks(self, verdict: Verdict) -> None:
+        """Open an incident at this stack's own orders service, which is started again for it; the verdict stands whatever becomes of that."""
+        if self._is_small or not any(fault.kind == "leak" for row in verdict.rows for fault in row.faults):
+            return
+        try:
+            self.stage.up()
+            numbers = raise_alarm(Settings(self.stage.env), self.policy, verdict.rows)
+        except (NotDone, StartError, AssertionError) as error:
+            self.say(f"No incident was opened: {type(error).__name__}.")
+        else:
+            self.say(f"Incidents opened: {', '.join(map(str, numbers))}.")
 
     def say(self, line: str) -> None:
         self.printed.append(line.encode())

@@ -134,13 +134,13 @@ class Stage(Stack):
         """The administrator's URLs of all databases of the services."""
         return [*(self.as_admin(it) for it in SERVICES), *(self.as_admin(it, keyring=True) for it in KEYRINGS)]
 
-    def command(self, *words: str, timeout_seconds: float = 120) -> tuple[int, bytes]:
-        """Run `brownpaper …` against this stack: its exit code, and all that it printed."""
+    def command(self, *words: str, says: str = "", timeout_seconds: float = 120) -> tuple[int, bytes]:
+        """Run `brownpaper …` against this stack, `says` on its standard input: its exit code, and all that it printed."""
         done = subprocess.run(
             [sys.executable, "-W", "ignore", "-m", "shared.cli.main", *words, "--env", str(self.folder / "env")],
             cwd=ROOT,
             env={"PATH": os.environ.get("PATH", os.defpath), "COLUMNS": "200"},
-            stdin=subprocess.DEVNULL,
+            input=says.encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             timeout=timeout_seconds,

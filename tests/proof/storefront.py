@@ -59,13 +59,14 @@ class Storefront:
             assert status == 202, (person.name, status)
         return event
 
-    def tell(self, person: Person, kind: str, *, over: str = "https", **data: Any) -> str:
-        """Another event of this person's; gives its id."""
-        event = envelope(kind, {"customer_id": person.customer_id, **data})
+    def tell(self, person: Person, kind: str, *, over: str = "https", named: str | None = None, **data: Any) -> str:
+        """Another event of this person's, with this id or one of its own; gives the id."""
+        event = envelope(kind, {"customer_id": person.customer_id, **data}, **({"id": named} if named else {}))
         if over == "amqp":
             self.publish(event)
         else:
-            self.post(json.dumps(event, ensure_ascii=False).encode())
+            status, _ = self.post(json.dumps(event, ensure_ascii=False).encode())
+            assert status == 202, (person.name, kind, status)
         return str(event["id"])
 
     def key(self, service: str) -> dict[str, str]:
