@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 TESTS = Path(__file__).resolve().parent
-RUNS = (("component", "unit", "contract"), ("integration", "e2e", "bench"))
+RUNS = (("component", "bench", "unit", "contract"), ("integration", "e2e"))
 """Every folder with tests is in one of them, and both take about as long."""
 
 
