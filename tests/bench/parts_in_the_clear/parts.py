@@ -39,6 +39,7 @@ class InTheClear:
 
     name: PartName
     plaintext: bytes
+    person_state: str = "active"
 
     def enclose(self, paper: bytes, _form: str) -> Paper:
         return Paper(paper)
