@@ -39,7 +39,7 @@ status: ## Show what of the stack runs where
 	@exec $(python) -m deploy.local status
 
 .PHONY: test
-test: ## Run all tests but the slow ones, in two runs side by side (TESTS=tests/unit for some, one after the other)
+test: ## Run all tests but the slow ones, in three runs side by side (TESTS=tests/unit for some, one after the other)
 	@deploy/bootstrap.sh dev
 	@exec $(python) -m tests $(if $(filter file,$(origin TESTS)),,$(TESTS))
 
