@@ -161,21 +161,24 @@ def test_the_list_and_what_is_due(services: dict[str, Service], env: Path) -> No
 
 def test_a_wrong_password_and_an_unknown_name_get_one_answer_and_one_pace(services: dict[str, Service], env: Path) -> None:
     hire(env, "slow.one", "billing_clerk")
+    payments = services["payments"]
     answers = {}
     for name in ("slow.one", f"nobody.{new_number()}".lower()):
-        replies = [
-            services["payments"].ask("POST", "/staff/session", {"name": name, "password": "not the one at all"}) for _ in range(4)
-        ]
+        wrong = {"name": name, "password": "not the one at all"}
+        replies = [payments.ask("POST", "/staff/session", wrong) for _ in range(3)]
+        # The first wait is a second; the steps of a busy machine are longer.
+        payments.rows("update staff_tries set last_at = last_at + interval '1 hour'")
+        replies.append(payments.ask("POST", "/staff/session", wrong))
         answers[name] = [(reply.status, reply.body) for reply in replies]
         assert replies[3].headers["Retry-After"]
     known, unknown = answers.values()
     assert known == unknown
     assert [status for status, _ in known] == [401, 401, 401, 429]
-    reply = services["payments"].ask("POST", "/staff/session", {"name": "slow.one", "password": PASSWORD})
+    reply = payments.ask("POST", "/staff/session", {"name": "slow.one", "password": PASSWORD})
     assert reply.status == 429, "nobody is heard under that name for a while, whoever they are"
-    services["payments"].rows("update staff_tries set last_at = last_at - interval '1 hour'")
-    Member(services["payments"], "slow.one")
-    assert services["payments"].rows("select 1 from staff_tries") == [(1,)], "a success clears its own name, and no other"
+    payments.rows("update staff_tries set last_at = last_at - interval '3 hours'")
+    Member(payments, "slow.one")
+    assert payments.rows("select 1 from staff_tries") == [(1,)], "a success clears its own name, and no other"
 
 
 def test_a_session_that_rests_locks_itself_and_wants_the_password(clerk: Member, buyer: Buyer) -> None:
