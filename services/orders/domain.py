@@ -56,6 +56,9 @@ BEGUN_BY: Mapping[State, str] = {
 }
 """The fact that brings each state: an order has been in its state since then."""
 
+_PAST_A_HOLD = frozenset({"label_created", "payment_captured", "shipment_dispatched", "shipment_delivered"})
+"""Each of these says that there is a label, whether or not that has been heard yet: no hold takes the order back from there."""
+
 FINAL = frozenset({State.COMPLETED, State.CANCELLED})
 FACTS = frozenset(fact for fact, _ in _COURSE) | {"order_held", "order_released", "order_cancelled", "payment_capture_failed"}
 
@@ -187,7 +190,7 @@ class Order(Aggregate):
         reached = [state for fact, state in _COURSE if fact in facts]
         if "order_cancelled" in facts:
             self.state = State.CANCELLED
-        elif self._is_held and "label_created" not in facts:
+        elif self._is_held and not _PAST_A_HOLD & facts.keys():
             self.state = State.HELD
         else:
             self.state = reached[-1]

@@ -180,6 +180,14 @@ def test_a_hold_shows_until_the_label_is_bought(fact: str, state: State) -> None
     assert str(order.state) == "labelled", "the parcel goes on"
 
 
+@pytest.mark.parametrize(("fact", "state"), [*COURSE[3:6], ("shipment_delivered", State.DELIVERED)])
+def test_no_hold_takes_an_order_back_from_a_fact_that_only_a_label_makes_possible(fact: str, state: State) -> None:
+    order = an_order()
+    order.note(fact, AT)
+    order.note_part_refused("contact", ("missing",), AT)
+    assert order.state is state, "whichever of them was heard first"
+
+
 def test_a_failed_capture_leaves_the_order_where_it_was() -> None:
     order = an_order()
     order.note("label_created", AT)
