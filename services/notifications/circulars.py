@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import format_datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
 from uuid import UUID
@@ -18,7 +17,7 @@ from uuid import UUID
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.notifications.letters import RenderedMail, Shop
-from services.notifications.mail_format import Mailbox, assemble_plain, header, mailbox_header, one_line
+from services.notifications.mail_format import Mailbox, assemble_plain, date_header, header, mailbox_header, one_line
 from shared.contracts.errors import Parked
 
 _LINK = re.compile(r"https?://[!-~]{1,500}", re.ASCII)
@@ -125,7 +124,7 @@ def render(circular: Circular, shop: Shop, at: datetime, ways: Ways, *, must_sho
     heading, _, text = TEXTS[circular.kind].render(values).partition("\n\n")
     text = _CONTROLS.sub(" ", text)
     headers = [
-        f"Date: {format_datetime(at.astimezone(UTC))}",
+        date_header(at),
         mailbox_header("From", shop.name, shop.sender),
         mailbox_header("To", circular.to_name, recipient),
         header("Subject", heading.removeprefix("Subject: ")),

@@ -12,14 +12,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from services.notifications.links import harmless
-from services.notifications.mail_format import Mailbox, assemble, header, mailbox_header, message_id, one_line
+from services.notifications.mail_format import Mailbox, assemble, date_header, header, mailbox_header, message_id, one_line
 from shared.contracts.errors import Parked
 from shared.contracts.values import CURRENCIES, Money
 
@@ -222,7 +221,7 @@ def render(letter: Letter, shop: Shop, at: datetime) -> RenderedMail:
     subject = heading.removeprefix("Subject: ")
     html = texts.html.render(values, subject=subject, language=texts.language, direction=texts.style.direction)
     headers = (
-        f"Date: {format_datetime(at.astimezone(UTC))}",
+        date_header(at),
         mailbox_header("From", shop.name, shop.sender),
         mailbox_header("To", letter.to_name, recipient),
         header("Subject", subject),

@@ -90,6 +90,11 @@ def _name(prefix: str, key: OrderKey) -> str:
     return f"{prefix}-{base64.b32encode(digest)[:12].decode()}"
 
 
+def pick_list_of(parcel: str) -> str:
+    """The pick list that was packed into this parcel; of a word that names no parcel, one that names no pick list."""
+    return f"PL{parcel.removeprefix('PC').rpartition('-')[0]}" if parcel.startswith("PC-") else ""
+
+
 @dataclass(kw_only=True)
 class Shipment(Aggregate):
     """`entrusted` is there only on the object that has just taken it on: it is written once and read by those who need it."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from services.shipping import persons
 from services.shipping.commands import NoteTracking
-from services.shipping.domain import Package, Shipment, State
+from services.shipping.domain import Package, Shipment, State, pick_list_of
 from shared.contracts.values import OrderKey
 from shared.database import Database, type_of_connection
 from shared.delivery.shelf import Row, Shelf, Table, read_rows
@@ -40,11 +40,7 @@ SHIPMENTS = Table(
 )
 RECIPIENTS = Table("recipients", key=("shop", "order_number"), columns={"customer_id": "text", "recipient": "jsonb"})
 LINES = Table("shipment_lines", key=("shop", "order_number"), columns={"lines": "jsonb"})
-LABELS = Table(
-    "labels",
-    key=("parcel",),
-    columns={"shop": "text", "order_number": "text", "tracking_number": "text", "paper": "jsonb"},
-)
+LABELS = Table("labels", key=("shop", "order_number", "parcel"), columns={"tracking_number": "text", "paper": "jsonb"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +76,9 @@ class ShippingStore(Store):
             connection, RECIPIENTS, key_of=lambda shipment: shipment.key, to_row=_recipient_row
         )
         self._lines: Shelf[OrderKey, Shipment] = Shelf(connection, LINES, key_of=lambda shipment: shipment.key, to_row=_lines_row)
-        self._labels: Shelf[str, SealedLabel] = Shelf(connection, LABELS, key_of=lambda label: label.parcel, to_row=_label_row)
+        self._labels: Shelf[tuple[str, ...], SealedLabel] = Shelf(
+            connection, LABELS, key_of=lambda label: (*label.key, label.parcel), to_row=_label_row
+        )
         self._tracked: dict[str, OrderKey] = {}
 
     def shelves(self) -> Sequence[Shelf[Any, Any]]:
@@ -132,11 +130,20 @@ class ShippingReads:
 
     def keys_of(self, column: str, names: Sequence[str]) -> dict[str, OrderKey]:
         """The orders that these pick lists or parcels belong to; unknown ones are left out."""
-        if column not in ("pick_list", "parcel"):
+        if column == "pick_list":
+            codes, statement = (
+                list(names),
+                "select pick_list, shop, order_number from shipments where pick_list = any(%b::text[])",
+            )
+        elif column == "parcel":
+            # A parcel is found by its pick list: the two bear one code, and one index is less to write and to keep in memory.
+            codes = [pick_list_of(parcel) for parcel in names]
+            statement = "select parcel, shop, order_number from shipments where pick_list = any(%b::text[])"
+        else:
             raise ValueError(column)
-        statement = f"select {column}, shop, order_number from shipments where {column} = any(%b::text[])"  # noqa: S608 - one of two
         with self._database.begin() as connection:
-            return {name: OrderKey(shop, number) for name, shop, number in connection.execute(statement, (list(names),))}
+            found = {name: OrderKey(shop, number) for name, shop, number in connection.execute(statement, (codes,))}
+        return {name: found[name] for name in names if name in found}
 
     def work(self, state: str, limit: int) -> list[WorkItem]:
         """What waits for staff in this state, oldest first."""
@@ -171,9 +178,10 @@ class ShippingReads:
             row = connection.execute(
                 """
                 select shop, order_number, customer_id, paper
-                from labels join recipients using (shop, order_number) where parcel = %s
+                from shipments join labels using (shop, order_number, parcel) join recipients using (shop, order_number)
+                where pick_list = %s and parcel = %s
                 """,
-                (parcel,),
+                (pick_list_of(parcel), parcel),
             ).fetchone()
         return (OrderKey(row[0], row[1]), row[2], row[3]) if row else None
 
@@ -239,4 +247,4 @@ def _lines_row(shipment: Shipment) -> Row:
 
 
 def _label_row(label: SealedLabel) -> Row:
-    return {"parcel": label.parcel, **label.key._asdict(), "tracking_number": label.tracking_number, "paper": label.paper}
+    return {**label.key._asdict(), "parcel": label.parcel, "tracking_number": label.tracking_number, "paper": label.paper}

@@ -12,11 +12,13 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 
 from shared.custody.keys import COLUMNS, Entry
 
+_HASHED = tuple(name for name in COLUMNS if name != "hash")
 FIRST = ""  # what the first entry is bound to
 
 
@@ -33,19 +35,22 @@ class Break:
 
 def hash_of(entry: Entry, before: str) -> str:
     """The hash that this entry must have behind one with the hash `before`."""
-    told = {name: getattr(entry, name) for name in COLUMNS if name != "hash"}
-    told["at"] = entry.at.astimezone(UTC).isoformat(timespec="microseconds")
+    return _hash({name: getattr(entry, name) for name in _HASHED}, before)
+
+
+def _hash(told: dict[str, Any], before: str) -> str:
+    told["at"] = told["at"].astimezone(UTC).isoformat(timespec="microseconds")
     return hashlib.sha256(before.encode() + b"\n" + orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def chained(entries: Sequence[Entry], last_position: int, last_hash: str) -> list[Entry]:
     """The entries with their places and hashes behind the last one that stands."""
     bound = []
-    for entry in entries:
-        last_position += 1
-        placed = replace(entry, position=last_position, salt=secrets.token_hex(8))
-        last_hash = hash_of(placed, last_hash)
-        bound.append(replace(placed, hash=last_hash))
+    for position, entry in enumerate(entries, last_position + 1):
+        told = {name: getattr(entry, name) for name in _HASHED}
+        told["position"], told["salt"] = position, secrets.token_hex(8)
+        salt, last_hash = told["salt"], _hash(told, last_hash)
+        bound.append(replace(entry, position=position, salt=salt, hash=last_hash))
     return bound
 
 

@@ -18,7 +18,7 @@ from amqp.basic_message import Message
 from amqp.exceptions import AMQPError
 
 from shared.delivery import topology
-from shared.delivery.connecting import ANSWER_SECONDS, BROKEN, connect, connected, disconnect
+from shared.delivery.connecting import ANSWER_SECONDS, BROKEN, connect, connected, disconnect, handle_read_ahead
 from shared.delivery.frames import publish_frames
 from shared.delivery.steps import reach
 from shared.delivery.work import OutboxRow, RawMessage
@@ -75,6 +75,7 @@ class Consumer:
         while not self._stopping:
             try:
                 connection.drain_events(timeout=0.5)  # so soon it sees that it is told to stop
+                handle_read_ahead(connection)
             except TimeoutError:
                 connection.heartbeat_check()
         for tag in tags:
@@ -189,6 +190,7 @@ class Publisher:
         reach("published")
         while self._waiting:
             connection.drain_events()
+            handle_read_ahead(connection)
 
     def idle(self) -> None:
         """Keep the connection alive; call it every few seconds when there is nothing to publish. Reconnects where it broke."""

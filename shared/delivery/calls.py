@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -89,7 +90,7 @@ class Calls:
                     self._settle(intent, Parked("intent_unknown"))
 
     def make(self, door: object, kind: str, intents: Sequence[IntentRow]) -> None:
-        """Read at once what these calls need beside their intents, then make each in a greenthread of its own; returns when all have ended.
+        """Read at once what these calls need beside their intents, then make them, several at a time; returns when all have ended.
 
         One worker makes them all: a worker of its own for each costs more than many a call.
         """
@@ -110,9 +111,16 @@ class Calls:
                     alone.wait()
                 return
         method = getattr(door, self._routes.performed_by[kind])
-        calls = [eventlet.spawn(self._call, method, replace(intent, brought=brought.get(intent.about))) for intent in intents]
-        for call in calls:
-            call.wait()
+        waiting = deque(intents)
+
+        def work_off() -> None:
+            while waiting:
+                intent = waiting.popleft()
+                self._call(method, replace(intent, brought=brought.get(intent.about)) if brought else intent)
+
+        # No more greenthreads than may call at once: one for each intent would cost more than many a call.
+        for ours in [eventlet.spawn(work_off) for _ in range(min(len(intents), self._settings.calls_in_flight))]:
+            ours.wait()
 
     def _call(self, method: Callable[[IntentRow], Any], intent: IntentRow) -> None:
         with self._in_flight:

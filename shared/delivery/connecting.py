@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -25,6 +26,8 @@ HEARTBEAT_SECONDS = 10  # a peer that says nothing for twice as long is given up
 ANSWER_SECONDS = 10  # for the answer to a request: a node that has lost its colleagues takes connections and answers nothing
 GOOD_BYE_SECONDS = 2
 READ_AHEAD_BYTES = 16 * 1024
+_FRAME_HEAD = struct.Struct(">BHI")  # AMQP 0-9-1, 2.3.5: type, channel, size of the payload; behind it one octet that ends it
+_FRAME_END = 0xCE
 BROKEN = (AMQPError, OSError, socket.timeout, kombu.exceptions.OperationalError)
 """What a broken connection or a closed channel raises; a certificate that is not trusted is one (`BrokerUntrusted`)."""
 
@@ -73,6 +76,28 @@ def read_ahead(transport: Any) -> None:
     """
     receive = transport._quick_recv  # it has no other place for it; tests/contract/test_read_ahead.py holds it to this
     transport._quick_recv = lambda wanted: receive(max(wanted, READ_AHEAD_BYTES))
+
+
+def handle_read_ahead(connection: kombu.Connection) -> None:
+    """Have every whole frame handled that stands in the transport's buffer already, as `drain_events` would, one after the other.
+
+    What is not whole yet, or is no frame, is left to the next reading. Raises what a frame says: one of `BROKEN` where it closes something.
+    """
+    protocol = connection.connection
+    buffer = protocol.transport._read_buffer
+    frames, place, length = [], 0, len(buffer)
+    while length - place > _FRAME_HEAD.size:
+        kind, channel, size = _FRAME_HEAD.unpack_from(buffer, place)
+        start = place + _FRAME_HEAD.size
+        end = start + size
+        if end >= length or buffer[end] != _FRAME_END:
+            break
+        frames.append((kind, channel, buffer[start:end]))
+        place = end + 1
+    if frames:
+        protocol.transport._read_buffer = buffer[place:]
+        for frame in frames:
+            protocol.on_inbound_frame(frame)
 
 
 def disconnect(connection: kombu.Connection) -> None:

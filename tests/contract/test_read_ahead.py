@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from amqp.exceptions import UnexpectedFrame
 from amqp.transport import SSLTransport, TCPTransport
 
-from shared.delivery.connecting import READ_AHEAD_BYTES, read_ahead
+from shared.delivery.connecting import READ_AHEAD_BYTES, handle_read_ahead, read_ahead
 
 PAYLOADS = [bytes([place]) * length for place, length in enumerate((0, 1, 8, 300, 20_000, 5, 70_000, 2))]
 
@@ -68,6 +69,49 @@ def test_a_hundred_small_frames_are_one_reading(wire: tuple[Any, socket.socket, 
     theirs.sendall(b"".join(small))
     assert [transport.read_frame()[2] for _ in small] == [b"12345678"] * 100
     assert counting.times == 1
+
+
+class Heard:
+    """As much of kombu's connection as `handle_read_ahead` needs, and the frames that were handled."""
+
+    def __init__(self, transport: Any) -> None:
+        self.connection, self.transport, self.frames = self, transport, list[Any]()
+
+    def on_inbound_frame(self, frame: tuple[int, int, bytes]) -> None:
+        self.frames.append(frame)
+
+
+def test_what_was_read_ahead_is_handled_whole_frame_by_whole_frame_and_the_rest_is_left(
+    wire: tuple[Any, socket.socket, Counting],
+) -> None:
+    transport, theirs, counting = wire
+    read_ahead(transport)
+    heard = Heard(transport)
+    payloads = [b"", b"12345678", b"x" * 300, b"\xce" * 9]
+    stream = b"".join(map(frame, [b"first", *payloads, b"cut"]))
+    for cut in range(1, len(frame(b"cut"))):
+        heard.frames.clear()
+        theirs.sendall(stream[:-cut])
+        assert transport.read_frame()[2] == b"first"
+        times = counting.times
+        handle_read_ahead(heard)
+        handle_read_ahead(heard)
+        assert heard.frames == [(3, 1, payload) for payload in payloads]
+        assert counting.times == times, "nothing is read for it"
+        theirs.sendall(stream[-cut:])
+        assert transport.read_frame() == (3, 1, b"cut")
+
+
+def test_what_is_no_frame_is_left_to_the_reading_that_complains(wire: tuple[Any, socket.socket, Counting]) -> None:
+    transport, theirs, _counting = wire
+    read_ahead(transport)
+    theirs.sendall(frame(b"first") + frame(b"second")[:-1] + b"!")
+    transport.read_frame()
+    heard = Heard(transport)
+    handle_read_ahead(heard)
+    assert heard.frames == []
+    with pytest.raises(UnexpectedFrame):
+        transport.read_frame()
 
 
 def test_without_it_a_frame_is_three_readings(wire: tuple[Any, socket.socket, Counting]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.shipping.commands import HandedOverForm, PickedForm
-from services.shipping.domain import BUY_LABEL, SCANNED, Shipment, State
+from services.shipping.domain import BUY_LABEL, SCANNED, Shipment, State, pick_list_of
 from shared.contracts.errors import Refused
 from shared.contracts.events import (
     Event,
@@ -157,6 +157,13 @@ def test_a_paid_order_with_a_known_recipient_gets_its_pick_list() -> None:
     assert shipment.events == [PickListIssued(**named(), pick_list=shipment.pick_list)]
     assert shipment.facts is not None
     assert shipment.facts["pick_list_issued"] == AT
+
+
+def test_a_parcel_is_found_by_its_pick_list_and_a_word_that_names_none_by_none() -> None:
+    shipment = a_shipment()
+    assert pick_list_of(shipment.parcel) == shipment.pick_list
+    assert pick_list_of("") == pick_list_of(shipment.pick_list) == pick_list_of("1Z") == ""
+    assert pick_list_of("PC-") not in (shipment.pick_list, "")
 
 
 def test_paid_before_the_recipient_is_known_waits_for_it() -> None:
