@@ -12,9 +12,9 @@ import re
 import threading
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import psycopg
@@ -23,6 +23,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # eventlet says at its import that it is only maintained; a command need not repeat it
     from eventlet.green import select
     from eventlet.hubs import trampoline
+    from eventlet.patcher import original
 from psycopg import errors, waiting
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
@@ -32,6 +33,8 @@ from psycopg.types.json import set_json_loads
 from shared.contracts.errors import TryLater
 
 set_json_loads(orjson.loads)
+_poll, _POLLOUT = original("select").poll, original("select").POLLOUT
+T = TypeVar("T")
 type_of_connection = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -92,8 +95,45 @@ def _is_unavailable(error: psycopg.Error) -> bool:
     return error.sqlstate.startswith(_UNAVAILABLE_CLASSES) or error.sqlstate in _UNAVAILABLE_STATES
 
 
+class Awaited(Set[T]):
+    """What a statement gives, as a set that waits for its rows when it is first looked at."""
+
+    def __init__(self, rows: Iterable[T]) -> None:
+        self._rows: Iterable[T] | None = rows
+        self._read: frozenset[T] = frozenset()
+
+    def __contains__(self, member: object) -> bool:
+        return member in self._members
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    @property
+    def _members(self) -> frozenset[T]:
+        if self._rows is not None:
+            self._read, self._rows = frozenset(self._rows), None
+        return self._read
+
+
+class _Cursor(psycopg.Cursor[tuple[Any, ...]]):
+    """A cursor whose count is awaited, as its rows are, where statements are sent together."""
+
+    @property
+    def rowcount(self) -> int:
+        sent = self.connection.sent if isinstance(self.connection, _GreenConnection) else None
+        if sent is not None:
+            sent.sync()
+        return super().rowcount
+
+
 class _GreenConnection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection whose waits let other greenthreads run."""
+    """A connection whose waits let other greenthreads run. `sent` is there while statements are sent together."""
+
+    sent: psycopg.Pipeline | None = None
+    _socket: Any = None
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         if timeout is not None:
@@ -105,12 +145,23 @@ class _GreenConnection(psycopg.Connection[tuple[Any, ...]]):
                 if wanted == waiting.WAIT_R:
                     trampoline(fileno, read=True)
                     ready = int(waiting.READY_R)
-                else:  # a statement that is longer than the socket's buffer
-                    readable, writable, _ = select.select([fileno], [fileno], [], interval)
-                    ready = (waiting.READY_R if readable else 0) | (waiting.READY_W if writable else 0)
+                else:
+                    ready = self._state(fileno)
+                    if not ready:  # a statement that is longer than the socket's buffer
+                        readable, writable, _ = select.select([fileno], [fileno], [], interval)
+                        ready = (waiting.READY_R if readable else 0) | (waiting.READY_W if writable else 0)
                 wanted = gen.send(ready)
         except StopIteration as end:
             return end.value
+
+    def _state(self, fileno: int) -> int:
+        """Whether the socket can be read and written at this moment, without a word to the hub: it mostly can be written."""
+        if self._socket is None:
+            self._socket = _poll()
+            self._socket.register(fileno)
+        found = self._socket.poll(0)
+        mask: int = found[0][1] if found else 0
+        return (waiting.READY_R if mask & ~_POLLOUT else 0) | (waiting.READY_W if mask & _POLLOUT else 0)
 
 
 # Every statement of ours looks rows up by their keys, in tables that grow from nothing to millions. Plans that read a whole table are
@@ -143,6 +194,25 @@ class Database:
         """A transaction. Raises `Contended` or `DatabaseUnavailable` (nothing committed), or the programmer's error as it is."""
         with self._lent() as connection, connection.transaction():
             yield connection
+
+    @contextmanager
+    def together(self) -> Iterator[type_of_connection]:
+        """A transaction as `begin` gives it, whose statements are sent as they are asked for, and their answers awaited when they are read.
+
+        So a transaction takes as many round trips as it reads in between, and one more. An answer may be read after the end, too. What a
+        statement that nobody reads fails of is raised by a later one, or at the end. Raises what `begin` raises.
+        """
+        with self._lent() as connection:
+            assert isinstance(connection, _GreenConnection)  # noqa: S101 - there are no others
+            try:
+                with connection.pipeline() as connection.sent:
+                    connection.execute("begin")
+                    yield connection
+                    connection.execute("commit")
+            finally:
+                connection.sent = None
+                if not connection.closed and connection.info.transaction_status is not TransactionStatus.IDLE:
+                    connection.rollback()
 
     @contextmanager
     def single(self) -> Iterator[type_of_connection]:
@@ -185,6 +255,7 @@ class Database:
                 self._url,
                 autocommit=True,
                 row_factory=tuple_row,
+                cursor_factory=_Cursor,
                 prepare_threshold=2,
                 **self._options,  # type: ignore[arg-type]
             )

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any, Protocol, TypeVar
 from uuid import UUID, uuid4
 
@@ -186,7 +187,7 @@ class Batches:
 
     def _transaction(self, door: Door, deliveries: Sequence[Delivery]) -> Outcome:
         at = datetime.now(UTC)
-        with self._database.begin() as connection:
+        with self._database.together() as connection:
             recorder = Recorder(self._speaker, at)
             store = self._store_class(connection, recorder)
             outcome = Outcome()
@@ -202,25 +203,15 @@ class Batches:
             reach("rows_written")
             self._endings.write(connection, outcome.endings, at)
             reach("endings_written")
-            outcome.intents = self._write_intents(connection, recorder.intents, at)
-            outcome.outbox = self._write_events(connection, recorder.outbox, at)
+            leased_until = at + self.call_lease
+            intents = tables.write_intents(connection, recorder.intents, at, leased_until) if recorder.intents else ()
+            until = at + self.publish_lease
+            must_wait = tables.write_outbox(connection, recorder.outbox, at, until, self.writer) if recorder.outbox else ()
             reach("events_written")
+        # Their answers have come with the commit's.
+        outcome.intents = [replace(intent, leased_until=leased_until) for intent in recorder.intents if intent.id in intents]
+        outcome.outbox = [row for row in recorder.outbox if row.id not in must_wait]
         return outcome
-
-    def _write_intents(self, connection: type_of_connection, intents: list[IntentRow], at: datetime) -> list[IntentRow]:
-        """The intents that are new, under our lease: for this process to perform."""
-        if not intents:
-            return []
-        leased_until = at + self.call_lease
-        written = tables.write_intents(connection, intents, at, leased_until)
-        return [replace(intent, leased_until=leased_until) for intent in intents if intent.id in written]
-
-    def _write_events(self, connection: type_of_connection, rows: list[OutboxRow], at: datetime) -> list[OutboxRow]:
-        """The events that this process may publish at once."""
-        if not rows:
-            return []
-        waiting = tables.write_outbox(connection, rows, at, at + self.publish_lease, self.writer)
-        return [row for row in rows if row.id not in waiting]
 
     def _handle(self, door: Door, delivery: Delivery, work: Work[Any], unclaimed: _Unclaimed) -> Ending:
         """One delivery by its method; a failure takes back what this delivery saved and recorded, and nothing else."""
@@ -247,14 +238,17 @@ class Batches:
 
 
 class _Unclaimed:
-    """What of a batch nobody has done before: claims that are new, intents and held messages that still stand, each once."""
+    """What of a batch nobody has done before: claims that are new, intents and held messages that still stand, each once.
+
+    Asked for at once, and waited for when the first delivery is taken.
+    """
 
     def __init__(self, connection: type_of_connection, deliveries: Sequence[Delivery], at: datetime) -> None:
-        self._claims = tables.claim(connection, (d.claim for d in deliveries if d.claim), at)
         intents = [d.intent_id for d in deliveries if d.intent_id]
         held = [d.held_id for d in deliveries if d.held_id]
-        self._rows = tables.lock_intents(connection, intents) if intents else set()
-        self._rows |= held_messages.lock_held(connection, held) if held else set()
+        self._asked_claims = tables.claim(connection, (d.claim for d in deliveries if d.claim), at)
+        self._asked_rows = [tables.lock_intents(connection, intents)] if intents else []
+        self._asked_rows += [held_messages.lock_held(connection, held)] if held else []
 
     def take(self, delivery: Delivery) -> bool:
         """Whether this delivery is to be handled; a second one of the same is not."""
@@ -262,6 +256,14 @@ class _Unclaimed:
             return False
         row = delivery.intent_id or delivery.held_id
         return row is None or _discard(self._rows, row)
+
+    @cached_property
+    def _claims(self) -> set[tuple[str, str]]:
+        return set(self._asked_claims)
+
+    @cached_property
+    def _rows(self) -> set[UUID]:
+        return set().union(*self._asked_rows)
 
 
 def _discard(names: set[T], name: T) -> bool:

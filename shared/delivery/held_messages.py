@@ -5,7 +5,7 @@ Every function works on the caller's transaction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from uuid import UUID
 import orjson
 
 from shared.contracts.errors import Fault
-from shared.database import type_of_connection
+from shared.database import Awaited, type_of_connection
 from shared.delivery.tables import MOST_TAKES
 from shared.delivery.work import RawMessage
 
@@ -88,10 +88,10 @@ def hold(connection: type_of_connection, row: HeldRow) -> None:
     )
 
 
-def lock_held(connection: type_of_connection, ids: Sequence[UUID]) -> set[UUID]:
+def lock_held(connection: type_of_connection, ids: Sequence[UUID]) -> Set[UUID]:
     """Lock these held messages and give those that still stand; what is not given back is done or discarded."""
     rows = connection.execute("select id from held where id = any(%b::uuid[]) order by id for update", (list(ids),))
-    return {identity for (identity,) in rows}
+    return Awaited(identity for (identity,) in rows)
 
 
 def release_held(connection: type_of_connection, ids: Sequence[UUID]) -> None:

@@ -7,7 +7,7 @@ processes never wait for each other in a circle.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -69,12 +69,13 @@ class Table:
         return f"json_to_recordset(%s::json) as rows ({types})"
 
 
-def read_rows(connection: type_of_connection, table: Table, keys: Sequence[tuple[str, ...]]) -> Iterator[Row]:
-    """The rows under these keys that there are, by column, in one statement; locked, where the table's rows change."""
-    if keys:
-        columns = tuple(list(column) for column in zip(*keys, strict=True))
-        for row in connection.execute(table.select, columns, binary=True):
-            yield dict(zip(table.names, row, strict=True))
+def read_rows(connection: type_of_connection, table: Table, keys: Sequence[tuple[str, ...]]) -> Iterable[Row]:
+    """The rows under these keys that there are, by column, asked for in one statement; locked, where the table's rows change."""
+    if not keys:
+        return ()
+    columns = tuple(list(column) for column in zip(*keys, strict=True))
+    asked = connection.execute(table.select, columns, binary=True)
+    return (dict(zip(table.names, row, strict=True)) for row in asked)
 
 
 class Shelf(Generic[K, T]):
@@ -96,15 +97,16 @@ class Shelf(Generic[K, T]):
         self._connection, self._table = connection, table
         self._key_of, self._to_row, self._from_row = key_of, to_row, from_row
         self._loaded: dict[Any, Row | None] = {}
+        self._asked: list[Iterable[Row]] = []
         self._saved: dict[Any, T] = {}
         self._undo: list[tuple[Any, T | None]] = []
 
     def prefetch(self, keys: Iterable[K]) -> None:
-        """Read these rows, those not read yet, in one statement; and lock them, where the table's rows change."""
+        """Ask for these rows, those not asked for yet, in one statement; and lock them, where the table's rows change."""
         wanted = sorted({_plain(key) for key in keys} - self._loaded.keys())
-        self._loaded.update(dict.fromkeys(wanted))
-        for row in read_rows(self._connection, self._table, wanted):
-            self._loaded[tuple(row[name] for name in self._table.key)] = row
+        if wanted:
+            self._loaded.update(dict.fromkeys(wanted))
+            self._asked.append(read_rows(self._connection, self._table, wanted))
 
     def get(self, key: K) -> T | None:
         """The object under this key as it was last saved in this transaction, or None."""
@@ -117,7 +119,7 @@ class Shelf(Generic[K, T]):
             return copy(saved)
         if plain not in self._loaded:
             self.prefetch([key])
-        row = self._loaded[plain]
+        row = self._rows()[plain]
         return None if row is None else self._from_row(dict(row))
 
     def save(self, item: T) -> None:
@@ -144,14 +146,22 @@ class Shelf(Generic[K, T]):
 
     def flush(self) -> None:
         """Write all saved objects: one statement for new rows, one for changed ones."""
-        saved = sorted(self._saved.items())
-        fresh = [self._to_row(item) for key, item in saved if self._loaded.get(key) is None]
-        changed = [self._to_row(item) for key, item in saved if self._loaded.get(key) is not None]
+        saved, rows = sorted(self._saved.items()), self._rows()
+        fresh = [self._to_row(item) for key, item in saved if rows.get(key) is None]
+        changed = [self._to_row(item) for key, item in saved if rows.get(key) is not None]
         if fresh:
             self._connection.execute(self._table.insert, (orjson.dumps(fresh).decode(),))
         if changed:
             self._connection.execute(self._table.update, (orjson.dumps(changed).decode(),))
         self._saved.clear()
+
+    def _rows(self) -> dict[Any, Row | None]:
+        """What there is under the keys that were asked for; waited for when it is first needed."""
+        for asked in self._asked:
+            for row in asked:
+                self._loaded[tuple(row[name] for name in self._table.key)] = row
+        self._asked.clear()
+        return self._loaded
 
     def forget(self) -> None:
         """Write what is saved and read everything anew, before rows are changed past this shelf and before this handler saves anything."""

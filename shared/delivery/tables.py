@@ -1,15 +1,18 @@
-"""All SQL of the plumbing's own tables but `held`: inbox, outbox, intents. Every function works on the caller's transaction."""
+"""All SQL of the plumbing's own tables but `held`: inbox, outbox, intents. Every function works on the caller's transaction.
+
+What a batch's statements give is `Awaited`: so the batch sends many before it waits for the first.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from datetime import datetime
 from uuid import UUID
 
 import orjson
 
 from shared.contracts.values import OrderKey
-from shared.database import type_of_connection
+from shared.database import Awaited, type_of_connection
 from shared.delivery.work import IntentRow, OutboxRow
 
 MOST_TAKES = 20
@@ -25,11 +28,11 @@ def _json(value: object) -> str:
 # ── inbox ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def claim(connection: type_of_connection, claims: Iterable[tuple[str, str]], at: datetime) -> set[tuple[str, str]]:
+def claim(connection: type_of_connection, claims: Iterable[tuple[str, str]], at: datetime) -> Set[tuple[str, str]]:
     """Take up these (speaker, id) and give those that nobody had taken up before."""
     rows = [{"source": source, "id": identity} for source, identity in sorted(set(claims))]
     if not rows:
-        return set()
+        return frozenset()
     taken = connection.execute(
         """
         insert into inbox (source, id, received_at)
@@ -39,7 +42,7 @@ def claim(connection: type_of_connection, claims: Iterable[tuple[str, str]], at:
         """,
         (at, _json(rows)),
     )
-    return {(source, identity) for source, identity in taken}
+    return Awaited((source, identity) for source, identity in taken)
 
 
 # ── outbox ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -47,31 +50,36 @@ def claim(connection: type_of_connection, claims: Iterable[tuple[str, str]], at:
 
 def write_outbox(
     connection: type_of_connection, rows: Sequence[OutboxRow], at: datetime, leased_until: datetime, writer: UUID
-) -> set[UUID]:
+) -> Set[UUID]:
     """Write events and give the ids of those that must wait: an earlier event of the same order stands with another, or failed.
 
-    Those are due at once, for the sweep, which takes an order's events in their order.
+    Those are due at once and nobody's, for the sweep, which takes an order's events in their order.
     """
     written = connection.execute(
         """
         insert into outbox (id, exchange, type, subject, body, writer, leased_until, created_at)
-        select id, exchange, type, subject, body, %s, %s, %s
-        from json_to_recordset(%s::json) as rows (id uuid, exchange text, type text, subject text, body text)
-        returning id, subject <> '' and exists (
-            select from outbox as earlier where earlier.subject = outbox.subject and earlier.writer is distinct from outbox.writer
-        )
+        select id, exchange, type, subject, body,
+            case when not must_wait then %(writer)s::uuid end,
+            case when must_wait then %(at)s::timestamptz else %(leased_until)s::timestamptz end,
+            %(at)s
+        from (
+            select rows.*, subject <> '' and exists (
+                select from outbox as earlier where earlier.subject = rows.subject and earlier.writer is distinct from %(writer)s::uuid
+            ) as must_wait
+            from json_to_recordset(%(rows)s::json) as rows (id uuid, exchange text, type text, subject text, body text)
+        ) as rows
+        returning id, writer is null
         """,
-        (
-            writer,
-            leased_until,
-            at,
-            _json([{"id": r.id, "exchange": r.exchange, "type": r.type, "subject": r.subject, "body": r.body} for r in rows]),
-        ),
+        {
+            "writer": writer,
+            "at": at,
+            "leased_until": leased_until,
+            "rows": _json(
+                [{"id": r.id, "exchange": r.exchange, "type": r.type, "subject": r.subject, "body": r.body} for r in rows]
+            ),
+        },
     )
-    waiting = {identity for identity, must_wait in written if must_wait}
-    if waiting:
-        release_outbox(connection, sorted(waiting), at)
-    return waiting
+    return Awaited(identity for identity, must_wait in written if must_wait)
 
 
 def delete_outbox(connection: type_of_connection, ids: Sequence[UUID]) -> None:
@@ -117,7 +125,7 @@ def release_outbox(connection: type_of_connection, ids: Sequence[UUID], due_at: 
 # ── intents ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def write_intents(connection: type_of_connection, rows: Sequence[IntentRow], at: datetime, leased_until: datetime) -> set[UUID]:
+def write_intents(connection: type_of_connection, rows: Sequence[IntentRow], at: datetime, leased_until: datetime) -> Set[UUID]:
     """Write intents and give the ids of those that are new, for the writer itself to perform; (kind, key) stands only once."""
     written = connection.execute(
         """
@@ -147,13 +155,13 @@ def write_intents(connection: type_of_connection, rows: Sequence[IntentRow], at:
             ),
         ),
     )
-    return {identity for (identity,) in written}
+    return Awaited(identity for (identity,) in written)
 
 
-def lock_intents(connection: type_of_connection, ids: Sequence[UUID]) -> set[UUID]:
+def lock_intents(connection: type_of_connection, ids: Sequence[UUID]) -> Set[UUID]:
     """Lock these intents and give those that still stand; what is not given back was settled before."""
     rows = connection.execute("select id from intents where id = any(%b::uuid[]) order by id for update", (list(ids),))
-    return {identity for (identity,) in rows}
+    return Awaited(identity for (identity,) in rows)
 
 
 def settle_intents(connection: type_of_connection, ids: Sequence[UUID]) -> None:

@@ -256,11 +256,11 @@ def test_what_a_commit_in_doubt_wrote_is_waited_for_by_the_later_events_of_its_o
         """Handle one, and give what this process may publish of it."""
         event = PaymentCaptured(shop="https://shop.example", order_number=number, currency="USD", amount=amount)
         asked = Delivery("say", event, lambda _ending: None, about=event.about())
-        begin = database.begin
+        together = database.together
 
         @contextmanager
         def commits_without_an_answer() -> Iterator[Any]:
-            with begin() as connection:
+            with together() as connection:
                 yield connection
             raise DatabaseUnavailable
 
@@ -268,7 +268,7 @@ def test_what_a_commit_in_doubt_wrote_is_waited_for_by_the_later_events_of_its_o
             outcomes = batches.run(Teller(), cast(Any, None), [asked])
             return [json.loads(it.body)["data"]["amount"] for outcome in outcomes for it in outcome.outbox]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(database, "begin", commits_without_an_answer)
+            patch.setattr(database, "together", commits_without_an_answer)
             with pytest.raises(DatabaseUnavailable):
                 batches.run(Teller(), cast(Any, None), [asked])
         return []

@@ -71,7 +71,7 @@ class MemoryDatabase:
         return self._tables.setdefault(table, {})
 
     @contextmanager
-    def begin(self) -> Iterator[MemoryDatabase]:
+    def together(self) -> Iterator[MemoryDatabase]:
         before = {name: dict(rows) for name, rows in self._tables.items()}
         try:
             yield self
