@@ -153,6 +153,12 @@ class _GreenConnection(psycopg.Connection[tuple[Any, ...]]):
                 wanted = gen.send(ready)
         except StopIteration as end:
             return end.value
+        except Exception:
+            raise
+        except BaseException:
+            # A greenthread that is ended while it waits leaves a statement at work: nobody can have this connection any more.
+            self.close()
+            raise
 
     def _state(self, fileno: int) -> int:
         """Whether the socket can be read and written at this moment, without a word to the hub: it mostly can be written."""

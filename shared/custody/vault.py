@@ -105,7 +105,7 @@ class Vault:
         fresh = [os.urandom(KEY_BYTES) for _ in parts]
         wrapped = self._master.wrap_many([(key, self._wrapping(name)) for key, name in zip(fresh, names, strict=True)])
         rows = [(name, part.policy_version, it) for name, part, it in zip(names, parts, wrapped, strict=True)]
-        with self._database.begin() as connection:
+        with self._database.together() as connection:
             for master_id in {it.master_id for it in wrapped} - self._noted_masters:
                 hold_master(connection, master_id, at)
             standing = keys.add_keys(connection, rows, at)
@@ -132,7 +132,7 @@ class Vault:
             return []
         self.secret(_PERSONS_KEY)
         names = [self.key_name(opening.name) for opening in openings]
-        with self._database.begin() as connection:
+        with self._database.together() as connection:
             standing = keys.find_keys(connection, list(dict.fromkeys(names)))
             choices = self._choices(connection, openings, names, purpose)
             unwrapped = self._unwrap_all(connection, standing)

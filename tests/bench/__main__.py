@@ -57,7 +57,7 @@ class Size:
 
 def full(orders: int) -> Size:
     growth = Growth(
-        sizes=(0, 100_000, 1_000_000), rounds=5, warm_up=100, orders=400, memory_at=(1_000, 20_000), memory_step=1_000
+        sizes=(0, 100_000, 1_000_000), rounds=5, warm_up=400, orders=1_600, memory_at=(1_000, 20_000), memory_step=1_000
     )
     return Size(orders=orders, warm_up=200, rounds=3, paced_orders=900, growth=growth, privacy_rounds=5, privacy_orders=1000)
 

@@ -65,17 +65,18 @@ class Asker(Door):
     @serve("GET", "/sleeps")
     def sleeps(self, _request: Request) -> Answer:
         seen = {}
-        for name, lend in (("begin", self.engine.database.begin), ("single", self.engine.database.single)):
-            with ticking() as ticks, lend() as connection:
+        for name in ("begin", "together", "single"):
+            with ticking() as ticks, getattr(self.engine.database, name)() as connection:
                 connection.execute(SLEEP)
             seen[name] = len(ticks)
         return Answer(200, seen)
 
-    @serve("GET", "/big")
-    def big(self, _request: Request) -> Answer:
+    @serve("GET", "/big/<lend>")
+    def big(self, request: Request) -> Answer:
         """A statement and an answer that are longer than any socket's buffer; the test sees to it that the server does not read at first."""
         text = "ü" * (BIG // 2)
-        with self.engine.database.begin() as connection, ticking() as self.state.ticks:
+        self.state.pid, self.state.go = 0, Happening()
+        with getattr(self.engine.database, request.values["lend"])() as connection, ticking() as self.state.ticks:
             self.state.pid = a_pid(connection)
             self.state.go.wait()
             self.state.ticks.clear()
@@ -95,17 +96,17 @@ class Asker(Door):
     def killed(self, _request: Request) -> Answer:
         """A worker that is ended in the middle of a statement, within a transaction and without."""
         seen = {}
-        for name in ("begin", "single"):
+        for name in ("begin", "together", "single"):
             database = one_connection(self.engine.database)
             lend = getattr(database, name)
             pids: list[int] = []
 
-            def work(lend: Any = lend, pids: list[int] = pids, writes: bool = name == "begin") -> None:
+            def work(lend: Any = lend, pids: list[int] = pids, writes: bool = name != "single") -> None:
                 with lend() as connection:
                     pids.append(a_pid(connection))
                     if writes:
                         connection.execute("insert into inbox values ('asker', 'killed', now())")
-                    connection.execute("select pg_sleep(60)")
+                    connection.execute("select pg_sleep(60)").fetchall()
 
             worker = eventlet.spawn(work)
             while not pids or not self._sleeps(pids[0]):
