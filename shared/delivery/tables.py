@@ -66,7 +66,8 @@ def write_outbox(
             select rows.*, subject <> '' and exists (
                 select from outbox as earlier where earlier.subject = rows.subject and earlier.writer is distinct from %(writer)s::uuid
             ) as must_wait
-            from json_to_recordset(%(rows)s::json) as rows (id uuid, exchange text, type text, subject text, body text)
+            from unnest(%(ids)b::uuid[], %(exchanges)b::text[], %(types)b::text[], %(subjects)b::text[], %(bodies)b::text[])
+                as rows (id, exchange, type, subject, body)
         ) as rows
         returning id, writer is null
         """,
@@ -74,9 +75,12 @@ def write_outbox(
             "writer": writer,
             "at": at,
             "leased_until": leased_until,
-            "rows": _json(
-                [{"id": r.id, "exchange": r.exchange, "type": r.type, "subject": r.subject, "body": r.body} for r in rows]
-            ),
+            # Arrays, not one JSON text as elsewhere: a body is a long text, which would be quoted here and unquoted there.
+            "ids": [row.id for row in rows],
+            "exchanges": [row.exchange for row in rows],
+            "types": [row.type for row in rows],
+            "subjects": [row.subject for row in rows],
+            "bodies": [row.body for row in rows],
         },
     )
     return Awaited(identity for identity, must_wait in written if must_wait)
