@@ -3,7 +3,7 @@
 Nothing here names a table or a column. A table keeps rows of finished orders when it has at least one for each of them after everything has
 settled: plumbing that empties itself, keys and migrations have fewer. A column tells orders apart when it has at least as many different
 values as there are orders: in a clone it gets a new value (a text that is a UUID, a UUID or a key of bytes a random one, other text a
-suffix). All else is copied as it is, sizes too.
+suffix; a whole number that is a key by itself goes on behind the highest). All else is copied as it is, sizes too.
 """
 
 from __future__ import annotations
@@ -103,6 +103,9 @@ def _columns(connection: Connection, table: str) -> list[_Column]:
 def _changed(connection: Connection, table: str, columns: list[_Column], finished: int) -> dict[str, sql.Composable]:
     """By column, the expression of a clone's value, of those columns that tell orders apart."""
     changed: dict[str, sql.Composable] = {}
+    for name in _numbered(connection, table):
+        highest = _one(connection, sql.SQL("select max({}) from {}").format(sql.Identifier(name), sql.Identifier(table)))
+        changed[name] = sql.SQL("{} + copy::bigint * {}").format(sql.Identifier(name), sql.Literal(highest))
     for column in columns:
         name = sql.Identifier(column.name)
         if column.type not in (_TEXT, _UUID, _BYTES) or (column.type == _BYTES and not column.is_indexed):
@@ -120,6 +123,19 @@ def _changed(connection: Connection, table: str, columns: list[_Column], finishe
         templates = {_TEXT: "({}::uuid)::text", _UUID: "{}::uuid", _BYTES: "decode({}, 'hex')"}
         changed[column.name] = sql.SQL(templates[column.type]).format(digest)
     return changed
+
+
+def _numbered(connection: Connection, table: str) -> list[str]:
+    """The columns of whole numbers that are a key by themselves, and that a row must bring."""
+    rows = connection.execute(
+        """
+        select attname from pg_attribute
+        join pg_index on indrelid = attrelid and indisunique and indnkeyatts = 1 and indkey[0] = attnum
+        where attrelid = %s::regclass and atttypid in ('int4'::regtype, 'int8'::regtype) and attidentity = '' and not atthasdef
+        """,
+        (f'"{table}"',),
+    )
+    return [str(name) for (name,) in rows]
 
 
 def _check_unique(connection: Connection, table: str, columns: list[_Column], changed: dict[str, sql.Composable]) -> None:

@@ -1,9 +1,9 @@
 """Section 4: what a million finished orders cost those that come after them, and whether memory stays flat.
 
-The core (`core`) is what is measured here: without HTTP the databases have a greater share, so that growth shows more. One set of the four
-databases for each size, in the same cluster. The rows are cloned by SQL from real finished orders of this run (`cloning`), the counts are
-told. Rounds take turns over the sizes: the services start anew on each set, warm up, and are measured; the set without finished orders is made
-anew each time.
+The core (`core`) is what is measured here: without HTTP the databases have a greater share, so that growth shows more. One set of the
+services' and the keyrings' databases for each size, in the same two clusters. The rows are cloned by SQL from real finished orders of this
+run (`cloning`), the counts are told. Rounds take turns over the sizes: the services start anew on each set, warm up, and are measured; the
+set without finished orders is made anew each time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import psycopg
@@ -101,7 +101,7 @@ def _measure_memory(stack: BenchStack, growth: Growth, found: Grown, progress: C
 
 def _check_room(stack: BenchStack, like: str, like_size: int, size: int, progress: Callable[[str], None]) -> None:
     """Raises NoRoom where so many orders do not fit on the disk, going by what those of another set take."""
-    taken = sum(bytes_of(stack.set_admin_url(service, like), like_size) for service in SERVICES)
+    taken = sum(bytes_of(url, like_size) for url in stack.set_admin_urls(like).values())
     wanted_gib = taken * size / like_size * _ROOM_FOR_WORK / 2**30
     free_gib = shutil.disk_usage(stack.folder).free / 2**30
     progress(
@@ -114,26 +114,44 @@ def _check_room(stack: BenchStack, like: str, like_size: int, size: int, progres
 def _fill(stack: BenchStack, size: int, seed: int, progress: Callable[[str], None]) -> dict[str, list[Cloned]]:
     """A set with so many finished orders in every table that keeps them."""
     stack.make_set(_set_of(size), like=_SEED)
-    with _few_checkpoints(stack.set_admin_url("orders", _SEED)), ThreadPoolExecutor(len(SERVICES)) as pool:
-        filled = pool.map(lambda service: clone(stack.set_admin_url(service, _set_of(size)), seed, size), SERVICES)
-        rows = dict(zip(SERVICES, filled, strict=True))
-    for service, tables in rows.items():
-        progress(f"  {service}: " + ", ".join(f"{table.table} {table.after:,}" for table in tables))
+    urls = stack.set_admin_urls(_set_of(size))
+    with _few_checkpoints(stack.admin_urls()), ThreadPoolExecutor(len(SERVICES)) as pool:
+        filled = pool.map(lambda url: clone(url, seed, size), urls.values())
+        rows = {name: tables for name, tables in zip(urls, filled, strict=True) if tables}
+    for name, url in urls.items():
+        if name not in SERVICES:
+            _note_as_seen(url)
+    for name, tables in rows.items():
+        progress(f"  {name}: " + ", ".join(f"{table.table} {table.after:,}" for table in tables))
     return rows
 
 
+def _note_as_seen(keyring_url: str) -> None:
+    """Clones of a record's entries are bound to nothing: the watch over it goes on behind the last of them, to which the next is bound."""
+    with psycopg.connect(keyring_url, autocommit=True) as connection:
+        connection.execute(
+            """
+            update record_marks set (position, hash) = (select position, hash from openings order by position desc limit 1)
+            where exists (select from openings)
+            """
+        )
+
+
 @contextmanager
-def _few_checkpoints(admin_url: str) -> Iterator[None]:
+def _few_checkpoints(admin_urls: tuple[str, ...]) -> Iterator[None]:
     """While rows are cloned: a page that was written once would else be logged whole again after each. At the end all is on disk."""
-    with psycopg.connect(admin_url, autocommit=True) as connection:
-        for setting in ("max_wal_size = '16GB'", "checkpoint_timeout = '1h'"):
-            connection.execute(f"alter system set {setting}".encode())
-        connection.execute("select pg_reload_conf()")
+    with ExitStack() as connections:
+        clusters = [connections.enter_context(psycopg.connect(url, autocommit=True)) for url in admin_urls]
+        for cluster in clusters:
+            for setting in ("max_wal_size = '16GB'", "checkpoint_timeout = '1h'"):
+                cluster.execute(f"alter system set {setting}".encode())
+            cluster.execute("select pg_reload_conf()")
         yield
-        for name in ("max_wal_size", "checkpoint_timeout"):
-            connection.execute(f"alter system reset {name}".encode())
-        connection.execute("select pg_reload_conf()")
-        connection.execute("checkpoint")
+        for cluster in clusters:
+            for name in ("max_wal_size", "checkpoint_timeout"):
+                cluster.execute(f"alter system reset {name}".encode())
+            cluster.execute("select pg_reload_conf()")
+            cluster.execute("checkpoint")
 
 
 def _round(stack: BenchStack, growth: Growth, size: int, number: int) -> Run:

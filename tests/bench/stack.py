@@ -38,15 +38,15 @@ def _environ() -> dict[str, str]:
 class BenchStack(Stack):
     """Beneath `.bench/stack`; ends with our process, and removes its data. The services come up with a database set named `first`.
 
-    A database set is one database for each service, copied from empty, migrated ones. `play` starts the services anew on another set, and
-    with other programs in the place of the named ones.
+    A database set is one database for each service and one for each keyring, copied from empty, migrated ones. `play` starts the services
+    anew on another set, and with other programs in the place of the named ones.
     """
 
     def __init__(self) -> None:
         super().__init__(FOLDER / "stack", environ=_environ(), fresh=True, sandbox_arguments=_CALM)
         self._modules: Mapping[str, str] = {}
         self._set = "first"
-        self._admin_url = ""
+        self._admin_url = self._keyring_admin_url = ""
 
     def play(self, database_set: str, modules: Mapping[str, str] | None = None) -> None:
         """End the services, and start them on this set, made when it is new; `modules` names programs other than `services.…`.
@@ -83,21 +83,36 @@ class BenchStack(Stack):
 
     def make_set(self, name: str, *, like: str | None = None) -> None:
         """Make the databases of this set where they are not there yet: empty, or copies of another set that nobody uses now."""
-        for service in SERVICES:
-            base = self._database(service)
-            _copy(self._admin_url, f"{base}_{name}", template=f"{base}_{like}" if like else base, owner=base)
+        for admin_url, base in self._bases():
+            _copy(admin_url, f"{base}_{name}", template=f"{base}_{like}" if like else base, owner=base)
 
     def drop_set(self, name: str) -> None:
-        for service in SERVICES:
-            databases.drop(self._admin_url, f"{self._database(service)}_{name}")
+        for admin_url, base in self._bases():
+            databases.drop(admin_url, f"{base}_{name}")
 
     def set_url(self, service: str, name: str | None = None) -> str:
         """The service's own URL of its database in this set, or in the one that is played."""
         return _with_database(self._base_urls[service], f"{self._database(service)}_{name or self._set}")
 
-    def set_admin_url(self, service: str, name: str) -> str:
-        """The administrator's URL of it."""
-        return _with_database(self._admin_url, f"{self._database(service)}_{name}")
+    def set_admin_urls(self, name: str) -> dict[str, str]:
+        """The administrator's URLs of all databases of this set: by service, the keyrings' as `payments keyring`."""
+        data = {service: _with_database(self._admin_url, f"{self._database(service)}_{name}") for service in SERVICES}
+        keyrings = {
+            f"{service} keyring": _with_database(self._keyring_admin_url, f"{self._database(f'{service}_keyring')}_{name}")
+            for service in databases.KEYRING_SERVICES
+        }
+        return data | keyrings
+
+    def admin_urls(self) -> tuple[str, str]:
+        """The administrators' URLs of the data's cluster and of the keyrings'."""
+        return self._admin_url, self._keyring_admin_url
+
+    def _bases(self) -> list[tuple[str, str]]:
+        """(administrator's URL, database) of every database that a set has a copy of."""
+        return [
+            *((self._admin_url, self._database(service)) for service in SERVICES),
+            *((self._keyring_admin_url, self._database(f"{service}_keyring")) for service in databases.KEYRING_SERVICES),
+        ]
 
     def pids(self) -> dict[str, int]:
         """The process ids of all that runs, by name."""
@@ -126,13 +141,17 @@ class BenchStack(Stack):
 
     def _databases(self, found: Servers, configuration: Configuration) -> dict[str, dict[str, str]]:
         urls = super()._databases(found, configuration)
-        self._admin_url = found.data_admin_url
+        self._admin_url, self._keyring_admin_url = found.data_admin_url, found.keyring_admin_url
         self._base_urls = {service: urls[service]["DATABASE_URL"] for service in SERVICES}
+        self._keyring_urls = {service: urls[service]["KEYRING_DATABASE_URL"] for service in databases.KEYRING_SERVICES}
         self.make_set("first")
         return urls
 
     def _start_service(self, service: str) -> None:
         told = {**self._environments()[service], "DATABASE_URL": self.set_url(service)}
+        if service in self._keyring_urls:
+            keyring = f"{self._database(f'{service}_keyring')}_{self._set}"
+            told["KEYRING_DATABASE_URL"] = _with_database(self._keyring_urls[service], keyring)
         module = self._modules.get(service, f"services.{service}")
         self._program(service).start([sys.executable, "-m", module], told, cwd=ROOT, dies_with_parent=signal.SIGTERM)
 

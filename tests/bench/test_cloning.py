@@ -71,6 +71,15 @@ def test_what_tells_orders_apart_is_new_in_each_clone_and_all_else_is_kept(grown
     assert _rows(url, "select count(*) from labels join orders using (shop, number)") == [(50,)]
 
 
+def test_a_number_that_is_a_key_goes_on_behind_the_highest(grown):
+    url = grown(
+        "create table record (position bigint primary key, n int); insert into record select n * 2, n from generate_series(1, 5) n"
+    )
+    assert clone(url, finished=5, wanted=15) == [Cloned("record", 5, 15)]
+    assert _rows(url, "select array_agg(position order by position) from record") == [([*range(2, 31, 2)],)]
+    assert _rows(url, "select count(distinct n) from record") == [(5,)]
+
+
 def test_keys_and_indexes_end_as_they_were(grown):
     url = grown(SCHEMA)
     definitions = """
