@@ -119,14 +119,21 @@ class Awaited(Set[T]):
 
 
 class _Cursor(psycopg.Cursor[tuple[Any, ...]]):
-    """A cursor whose count is awaited, as its rows are, where statements are sent together."""
+    """A cursor whose count and columns are awaited, as its rows are, where statements are sent together: psycopg has none until then."""
 
     @property
     def rowcount(self) -> int:
-        sent = self.connection.sent if isinstance(self.connection, _GreenConnection) else None
-        if sent is not None:
-            sent.sync()
+        self._await()
         return super().rowcount
+
+    @property
+    def description(self) -> list[psycopg.Column] | None:
+        self._await()
+        return super().description
+
+    def _await(self) -> None:
+        if isinstance(self.connection, _GreenConnection) and self.connection.sent is not None:
+            self.connection.sent.sync()
 
 
 class _GreenConnection(psycopg.Connection[tuple[Any, ...]]):
@@ -212,9 +219,9 @@ class Database:
             assert isinstance(connection, _GreenConnection)  # noqa: S101 - there are no others
             try:
                 with connection.pipeline() as connection.sent:
-                    connection.execute("begin")
+                    connection.execute("BEGIN")
                     yield connection
-                    connection.execute("commit")
+                    connection.execute("COMMIT", prepare=False)  # so that whoever listens knows a commit by its word
             finally:
                 connection.sent = None
                 if not connection.closed and connection.info.transaction_status is not TransactionStatus.IDLE:

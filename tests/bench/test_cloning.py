@@ -92,6 +92,8 @@ def test_keys_and_indexes_end_as_they_were(grown):
 
 
 def test_a_table_whose_clones_would_be_the_same_is_named(grown):
-    url = grown("create table counted (number integer primary key); insert into counted select generate_series(1, 5)")
+    url = grown(
+        "create table counted (at date primary key); insert into counted select date '2026-01-01' + generate_series(1, 5)"
+    )
     with pytest.raises(CannotClone, match="counted: no column of counted_pkey"):
         clone(url, finished=5, wanted=10)

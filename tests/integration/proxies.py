@@ -168,7 +168,7 @@ class _TransactionsWay(Way):
     def __init__(self, client: socket.socket, server: socket.socket, proxy: DatabaseProxy) -> None:
         super().__init__(client, server)
         self._proxy = proxy
-        self._said = b""
+        self._said = self._answered = b""
         self._is_losing = False
 
     def _hand_to_server(self, data: bytes) -> None:
@@ -179,6 +179,9 @@ class _TransactionsWay(Way):
         self._server.sendall(data)
 
     def _hand_to_client(self, data: bytes) -> None:
-        if self._is_losing:  # the server answers only when it has committed
+        if not self._is_losing:
+            self._client.sendall(data)
+            return
+        self._answered += data
+        if b"COMMIT\0" in self._answered:  # now the server has committed; what it said before that is lost too
             raise ConnectionAbortedError
-        self._client.sendall(data)

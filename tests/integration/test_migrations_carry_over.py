@@ -133,7 +133,7 @@ def lines(number: str) -> list[dict[str, Any]]:
 def write_shipments(old: Release) -> None:
     for place, (number, (state, is_entrusted, tracking, facts)) in enumerate(SHIPMENTS.items()):
         old.write(
-            "shipments", shop=SHOP, order_number=number, pick_list=f"PL-{number}", parcel=f"PC-{number}", state=state,
+            "shipments", shop=SHOP, order_number=number, pick_list=f"PL-{number}", parcel=f"PC-{number}-1", state=state,
             customer_id=f"m-{number}" if is_entrusted else "", placed_at=AT if is_entrusted else None,
             shipping_service="ground" if is_entrusted else "", lines=lines(number) if is_entrusted else [],
             recipient=box("shipping", number) if is_entrusted else None,
@@ -144,7 +144,7 @@ def write_shipments(old: Release) -> None:
             facts={fact: (AT + timedelta(days=-place, hours=hour)).isoformat() for hour, fact in enumerate(facts)},
         )  # fmt: skip
         if tracking:
-            old.write("labels", parcel=f"PC-{number}", key_id="shipping-2026-47", box=bytes(range(256)) + number.encode())
+            old.write("labels", parcel=f"PC-{number}-1", key_id="shipping-2026-47", box=bytes(range(256)) + number.encode())
     size = {"shipping_service": "ground", "weight_grams": 1, "length_mm": 2, "width_mm": 3, "height_mm": 4}
     old.intend("buy_label", "A-4", {**size, "recipient": box("shipping", "A-4")})
     old.intend("buy_label", "A-3", {**size, "recipient": box("shipping", "A-3")}, parked="unexpected_KeyError")
@@ -175,14 +175,14 @@ def test_shipments_keep_their_recipients_lines_labels_and_calls(
     assert found is not None
     assert found[0].lines == tuple(lines("A-5"))
     for number in ("A-5", "A-6"):
-        assert reads.label(f"PC-{number}") == (key(number), f"m-{number}", None), (
+        assert reads.label(f"PC-{number}-1") == (key(number), f"m-{number}", None), (
             "its paper was sealed to a key that goes: it is dropped"
         )
     for number in entrusted:
         with pytest.raises(EnvelopeBroken):  # no part of an older release passes for an envelope
             Envelope.of_json(box("shipping", number))
     with pytest.raises(EnvelopeBroken):
-        Envelope.of_json(reads.label("PC-A-5")[2])
+        Envelope.of_json(reads.label("PC-A-5-1")[2])
     size = {"shipping_service": "ground", "weight_grams": 1, "length_mm": 2, "width_mm": 3, "height_mm": 4}
     assert old.details() == {"buy_label A-4 ": size, "buy_label A-3 ": size}
     assert rows(old.url, "select order_number, parked from intents order by 1") == [("A-3", "unexpected_KeyError"), ("A-4", None)]

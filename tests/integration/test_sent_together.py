@@ -79,12 +79,13 @@ def test_it_waits_once_for_what_is_read_and_once_for_the_end(
     assert len(written()) == 12
 
 
-def test_a_count_is_waited_for(database: Database) -> None:
+def test_a_count_and_the_names_of_columns_are_waited_for(database: Database) -> None:
     with database.together() as connection:
         connection.execute(TAKE, ("1",))
         assert connection.execute("update inbox set received_at = now() where source = 'a'").rowcount == 1
         assert connection.execute("delete from inbox where source = 'a'").rowcount == 1
         assert connection.execute("delete from inbox where source = 'a'").rowcount == 0
+        assert [column.name for column in connection.execute("select 1 as one, 2 as two").description or ()] == ["one", "two"]
 
 
 @pytest.mark.parametrize("reads", [False, True])
