@@ -129,7 +129,7 @@ def bars(figures: Mapping[str, Any]) -> list[Figures]:
     if core:
         bar("2 core, orders per second", core["orders_per_second"], CORE_BAR)
     if core and floor:
-        ratio = round(core["orders_per_second"] / floor["orders_per_second"], 2)
+        ratio = round(core["orders_per_second"] / floor["orders_per_second"], 3)
         bar("2 core, share of the floor's rate", ratio, RATIO_BAR)
     if growth:
         sizes = growth["finished_orders"]
