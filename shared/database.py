@@ -140,7 +140,7 @@ class _GreenConnection(psycopg.Connection[tuple[Any, ...]]):
     """A connection whose waits let other greenthreads run. `sent` is there while statements are sent together."""
 
     sent: psycopg.Pipeline | None = None
-    _socket: Any = None
+    _poller: Any = None
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         if timeout is not None:
@@ -169,10 +169,10 @@ class _GreenConnection(psycopg.Connection[tuple[Any, ...]]):
 
     def _state(self, fileno: int) -> int:
         """Whether the socket can be read and written at this moment, without a word to the hub: it mostly can be written."""
-        if self._socket is None:
-            self._socket = _poll()
-            self._socket.register(fileno)
-        found = self._socket.poll(0)
+        if self._poller is None:
+            self._poller = _poll()
+            self._poller.register(fileno)
+        found = self._poller.poll(0)
         mask: int = found[0][1] if found else 0
         return (waiting.READY_R if mask & ~_POLLOUT else 0) | (waiting.READY_W if mask & _POLLOUT else 0)
 

@@ -196,8 +196,7 @@ def clone(connection: psycopg.Connection[tuple[Any, ...]], count: int) -> None:
     """`count` more rows like the one order there is."""
     connection.execute(
         """
-        insert into orders
-                        (shop, order_number, event_id, customer_id, policy_version, data_digest, placed_at, state, reasons, facts)
+        insert into orders (shop, order_number, event_id, customer_id, policy_version, data_digest, placed_at, state, reasons, facts)
         select shop, 'F-' || number, event_id, customer_id, policy_version, data_digest, placed_at, state, reasons, facts
         from orders cross join generate_series(1, %s) as numbers (number)
         """,

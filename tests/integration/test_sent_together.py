@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -10,28 +10,26 @@ import pytest
 
 import shared.database
 from shared.database import Awaited, Contended, Database, DatabaseUnavailable
-from tests.fix_servers import DatabaseUrl
-from tests.integration.facts import rows
+from tests.integration.conftest import DatabaseOf
 
 TAKE = "insert into inbox (source, id, received_at) values ('a', %s, now())"
 
 
 @pytest.fixture
-def url(database_url: DatabaseUrl) -> str:
-    return database_url("payments")
+def database(database_of: DatabaseOf) -> Database:
+    return database_of("payments")
 
 
 @pytest.fixture
-def database(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
-    monkeypatch.setenv("PSYCOPG_WAIT_FUNC", "wait_selector")
-    database = Database(url, name="together", most_connections=1)
-    yield database
-    database.close()
+def written(database: Database) -> Callable[[], list[str]]:
+    """What stands by now, read on a transaction of its own."""
 
+    def read() -> list[str]:
+        with database.begin() as connection:
+            found = connection.execute("select id from inbox where source = 'a' order by id")
+            return [identity for (identity,) in found]
 
-@pytest.fixture
-def written(url: str) -> Any:
-    return lambda: [identity for (identity,) in rows(url, "select id from inbox where source = 'a' order by id")]
+    return read
 
 
 def run(database: Database, *statements: str, reads: bool = False, error: Exception | None = None) -> None:
@@ -63,7 +61,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_it_waits_once_for_what_is_read_and_once_for_the_end(
-    database: Database, written: Any, monkeypatch: pytest.MonkeyPatch
+    database: Database, written: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(4):  # so often that all is prepared
         found = waits(monkeypatch) if number == 3 else []
@@ -89,7 +87,9 @@ def test_a_count_and_the_names_of_columns_are_waited_for(database: Database) -> 
 
 
 @pytest.mark.parametrize("reads", [False, True])
-def test_a_failure_that_nobody_reads_undoes_all_and_is_raised(reads: bool, database: Database, written: Any) -> None:
+def test_a_failure_that_nobody_reads_undoes_all_and_is_raised(
+    reads: bool, database: Database, written: Callable[[], list[str]]
+) -> None:
     for _ in range(4):  # also when all is prepared by then
         with pytest.raises(Contended):
             run(database, take("1"), take("2"), take("1"), take("3"), reads=reads)
@@ -98,13 +98,13 @@ def test_a_failure_that_nobody_reads_undoes_all_and_is_raised(reads: bool, datab
     assert written() == ["4"]
 
 
-def test_a_fault_of_the_statement_is_raised_as_it_is(database: Database, written: Any) -> None:
+def test_a_fault_of_the_statement_is_raised_as_it_is(database: Database, written: Callable[[], list[str]]) -> None:
     with pytest.raises(psycopg.errors.DivisionByZero):
         run(database, take("1"), "select 1 / 0", take("2"))
     assert written() == []
 
 
-def test_an_error_of_ours_undoes_what_was_sent(database: Database, written: Any) -> None:
+def test_an_error_of_ours_undoes_what_was_sent(database: Database, written: Callable[[], list[str]]) -> None:
     with pytest.raises(KeyError):
         run(database, take("1"), error=KeyError())
     run(database, take("2"))
@@ -119,7 +119,9 @@ def test_what_fails_only_at_the_commit_is_raised_too(database: Database) -> None
 
 
 @pytest.mark.parametrize("reads", [False, True])
-def test_a_server_process_that_dies_is_unavailable_and_the_next_one_serves(reads: bool, database: Database, written: Any) -> None:
+def test_a_server_process_that_dies_is_unavailable_and_the_next_one_serves(
+    reads: bool, database: Database, written: Callable[[], list[str]]
+) -> None:
     with pytest.raises(DatabaseUnavailable):
         run(database, take("1"), "select pg_terminate_backend(pg_backend_pid())", take("2"), reads=reads)
     assert written() == []

@@ -14,7 +14,7 @@ AS_IT_IS = [
     "",
     "a.\n.\n..b\n",
     "=3D and =\n",
-    "-- \u0020signed".replace(" ", ""),
+    "--signed",
     "-- =_brown",
 ]
 ENCODED = {
