@@ -130,17 +130,11 @@ class ShippingReads:
 
     def keys_of(self, column: str, names: Sequence[str]) -> dict[str, OrderKey]:
         """The orders that these pick lists or parcels belong to; unknown ones are left out."""
-        if column == "pick_list":
-            codes, statement = (
-                list(names),
-                "select pick_list, shop, order_number from shipments where pick_list = any(%b::text[])",
-            )
-        elif column == "parcel":
-            # A parcel is found by its pick list: the two bear one code, and one index is less to write and to keep in memory.
-            codes = [pick_list_of(parcel) for parcel in names]
-            statement = "select parcel, shop, order_number from shipments where pick_list = any(%b::text[])"
-        else:
+        if column not in ("pick_list", "parcel"):
             raise ValueError(column)
+        # A parcel is found by its pick list: the two bear one code, and one index is less to write and to keep in memory.
+        codes = [pick_list_of(name) for name in names] if column == "parcel" else list(names)
+        statement = f"select {column}, shop, order_number from shipments where pick_list = any(%b::text[])"  # noqa: S608 - one of two
         with self._database.begin() as connection:
             found = {name: OrderKey(shop, number) for name, shop, number in connection.execute(statement, (codes,))}
         return {name: found[name] for name in names if name in found}
