@@ -1,6 +1,11 @@
-"""What a process counts, for Prometheus. Labels are closed sets: service, type, ending, kind of call, state; never an order or a person."""
+"""What a process counts, for Prometheus. Labels are closed sets: service, type, ending, kind of call, state; never an order or a person.
+
+Which labels a metric has is said by the policy alone; one that it does not name cannot be made.
+"""
 
 from __future__ import annotations
+
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -8,74 +13,42 @@ from shared.policy import load
 
 REGISTRY = CollectorRegistry()
 _LABELS = load().observed.metric_labels
+_Metric = TypeVar("_Metric", Counter, Gauge, Histogram)
 
-messages = Counter(
-    "brownpaper_messages", "Deliveries handled, by type and ending", _LABELS["brownpaper_messages"], registry=REGISTRY
-)
-batch_size = Histogram(
-    "brownpaper_batch_size",
-    "Deliveries in one transaction",
-    _LABELS["brownpaper_batch_size"],
-    buckets=(1, 2, 5, 10, 20, 50, 100, 200),
-    registry=REGISTRY,
-)
-published = Counter(
-    "brownpaper_published", "Events given to the broker, by what it said", _LABELS["brownpaper_published"], registry=REGISTRY
-)
-calls = Histogram(
-    "brownpaper_call_seconds",
-    "Calls to outside parties, by kind and ending",
-    _LABELS["brownpaper_call_seconds"],
-    buckets=(0.005, 0.02, 0.05, 0.1, 0.5, 1, 5, 30),
-    registry=REGISTRY,
-)
-requests = Counter(
-    "brownpaper_http_requests", "HTTP requests, by door and status", _LABELS["brownpaper_http_requests"], registry=REGISTRY
-)
 
-dropped_answers = Counter("brownpaper_dropped_answers", "Answers that the storefront did not fetch in time", registry=REGISTRY)
+def _made(kind: type[_Metric], name: str, says: str, **options: Any) -> _Metric:
+    """A metric with the labels that the policy gives it; KeyError for one that the policy does not know."""
+    return kind(f"brownpaper_{name}", says, _LABELS[f"brownpaper_{name}"], registry=REGISTRY, **options)
+
+
+messages = _made(Counter, "messages", "Deliveries handled, by type and ending")
+batch_size = _made(Histogram, "batch_size", "Deliveries in one transaction", buckets=(1, 2, 5, 10, 20, 50, 100, 200))
+published = _made(Counter, "published", "Events given to the broker, by what it said")
+calls = _made(
+    Histogram, "call_seconds", "Calls to outside parties, by kind and ending", buckets=(0.005, 0.02, 0.05, 0.1, 0.5, 1, 5, 30)
+)
+requests = _made(Counter, "http_requests", "HTTP requests, by door and status")
+dropped_answers = _made(Counter, "dropped_answers", "Answers that the storefront did not fetch in time")
 
 # What stands in the service's tables, as the janitor last counted it.
-outbox_rows = Gauge("brownpaper_outbox_rows", "Events that the broker has not confirmed yet", ["service"], registry=REGISTRY)
-outbox_oldest_seconds = Gauge(
-    "brownpaper_outbox_oldest_seconds", "Age of the oldest event that is not confirmed", ["service"], registry=REGISTRY
-)
-held = Gauge("brownpaper_held", "Messages that wait (later) or need a person (parked)", ["service", "state"], registry=REGISTRY)
-open_calls = Gauge(
-    "brownpaper_open_calls",
-    "Calls to outside parties that are not settled: open, or parked",
-    ["service", "state"],
-    registry=REGISTRY,
-)
-inbox_rows = Gauge("brownpaper_inbox_rows", "Claims in the inbox, as PostgreSQL estimates them", ["service"], registry=REGISTRY)
-inbox_cleared = Counter("brownpaper_inbox_cleared", "Claims behind the horizon, forgotten", ["service"], registry=REGISTRY)
+outbox_rows = _made(Gauge, "outbox_rows", "Events that the broker has not confirmed yet")
+outbox_oldest_seconds = _made(Gauge, "outbox_oldest_seconds", "Age of the oldest event that is not confirmed")
+held = _made(Gauge, "held", "Messages that wait (later) or need a person (parked)")
+open_calls = _made(Gauge, "open_calls", "Calls to outside parties that are not settled: open, or parked")
+inbox_rows = _made(Gauge, "inbox_rows", "Claims in the inbox, as PostgreSQL estimates them")
+inbox_cleared = _made(Counter, "inbox_cleared", "Claims behind the horizon, forgotten")
 
-
-stuck_orders = Gauge(
-    "brownpaper_stuck_orders",
-    "Orders that have not moved in time, of all processes together, by state",
-    ["state"],
-    registry=REGISTRY,
-)
-
-
-incidents = Counter(
-    "brownpaper_incidents",
-    "What was noticed that must not be: broken envelopes, broken records",
-    ["service", "kind"],
-    registry=REGISTRY,
-)
-retention_overdue = Gauge(
-    "brownpaper_retention_overdue_seconds",
+stuck_orders = _made(Gauge, "stuck_orders", "Orders that have not moved in time, of all processes together, by state")
+incidents = _made(Counter, "incidents", "What was noticed that must not be: broken envelopes, broken records")
+retention_overdue = _made(
+    Gauge,
+    "retention_overdue_seconds",
     "For how long the oldest thing that should be gone has been overdue, by clearing; 0 where nothing is",
-    ["service", "clearing"],
-    registry=REGISTRY,
 )
-complaints = Gauge(
-    "brownpaper_complaints",
+complaints = _made(
+    Gauge,
+    "complaints",
     "Complaints that are open, and those of them that should have been answered by now, of all processes together",
-    _LABELS["brownpaper_complaints"],
-    registry=REGISTRY,
 )
 
 

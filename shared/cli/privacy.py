@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +23,7 @@ from shared.policy import Policy, PolicyRefused, load
 from shared.policy.compilation import DOCUMENTS, compile_all
 from shared.policy.compile_broker import WiringRefused
 from shared.policy.compile_databases import Cluster
+from shared.policy.compile_models import INTERNAL_FILE, STOREFRONT_FILE
 from shared.policy.event_models import event_differences, label_differences, never_differences, part_differences
 from shared.policy.live_broker import broker_differences
 from shared.policy.live_databases import cluster_differences
@@ -33,6 +34,7 @@ app = typer.Typer(no_args_is_help=True, help="The privacy policy: compile it, an
 app.command(name="requests")(privacy_requests.requests)
 app.command(name="prove")(privacy_requests.prove_erasure)
 app.add_typer(complaints, name="complaints")
+MODELS = (INTERNAL_FILE, STOREFRONT_FILE)
 _DOCUMENTS = ROOT / "docs" / "privacy"
 _ADMIN_URLS: dict[Cluster, str] = {"data": "ADMIN_POSTGRES_URL", "keyring": "ADMIN_KEYRING_POSTGRES_URL"}
 
@@ -45,14 +47,15 @@ def keep() -> None:
 @app.command(name="compile")
 def compile_policy(
     out: Annotated[
-        Path | None, typer.Option("--out", help="A folder for all that is compiled; without it the documents in docs/privacy.")
+        Path | None,
+        typer.Option("--out", help="A folder for all that is compiled; without it only what stands in the repository."),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; fail where the code or a document differs from the policy.")
+        bool, typer.Option("--check", help="Write nothing; fail where code, models or a document differ from the policy.")
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse every check that is still pending.")] = False,
 ) -> None:
-    """Compile the policy: broker and database rules, outgoing calls, retention, staff, canaries, documents."""
+    """Compile the policy: broker and database rules, models, outgoing calls, retention, staff, canaries, documents."""
     with ending_clearly():
         policy = read_policy(strict=strict)
         try:
@@ -60,14 +63,13 @@ def compile_policy(
         except WiringRefused as error:
             raise NotDone(f"The topology and the policy disagree:\n{error}") from None
         wrong = code_differences(policy)
+        files = {out / name: text for name, text in texts.items()} if out is not None else committed(texts)
         if not check:
-            chosen = texts if out is not None else {name: texts[name] for name in DOCUMENTS}
-            for name, text in chosen.items():
-                path = (out or _DOCUMENTS) / name
+            for path, text in files.items():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, "utf-8")
-            say(f"{len(chosen)} files written to {out or _DOCUMENTS}.")
-        wrong += document_differences(texts, out or _DOCUMENTS, list(texts) if out is not None else DOCUMENTS)
+            say(f"{len(files)} files written to {out or f'{_DOCUMENTS} and {ROOT}/shared/contracts'}.")
+        wrong += file_differences(files)
         rules = sum(1 for _ in policy.rules())
         say(f"Policy {policy.version}: {rules} rules, {len(policy.checks)} checks, {len(policy.pending)} pending.")
         say(f"Clauses that nothing watches yet: {', '.join(map(str, policy.clauses_awaiting())) or 'none'}.")
@@ -130,12 +132,17 @@ def code_differences(policy: Policy) -> list[str]:
     ]
 
 
-def document_differences(texts: Mapping[str, str], folder: Path, names: Iterable[str]) -> list[str]:
-    """The files that are missing in the folder, or say something else than the policy makes of them."""
+def committed(texts: Mapping[str, str]) -> dict[Path, str]:
+    """What of all that is compiled stands in the repository, by its place: the documents, and the models' personal members."""
+    return {_DOCUMENTS / name: texts[name] for name in DOCUMENTS} | {ROOT / name: texts[name] for name in MODELS}
+
+
+def file_differences(files: Mapping[Path, str]) -> list[str]:
+    """The files that are missing, or say something else than the policy makes of them."""
     return [
-        f"{folder / name}: it is not what the policy makes of it; run `brownpaper privacy compile`"
-        for name in names
-        if not (folder / name).is_file() or (folder / name).read_text("utf-8") != texts[name]
+        f"{path}: it is not what the policy makes of it; run `brownpaper privacy compile`"
+        for path, text in files.items()
+        if not path.is_file() or path.read_text("utf-8") != text
     ]
 
 

@@ -5,7 +5,13 @@ Orders passes each on and keeps nothing of it; a part travels sealed, a person i
 
 from __future__ import annotations
 
-from shared.contracts.words import Event, SealedBox, Word
+from shared.contracts.personal import (
+    PersonalFriendEntrusted,
+    PersonalFriendInvited,
+    PersonalRequestEntrusted,
+    PersonalSpecialRequestAnswered,
+)
+from shared.contracts.words import Event, Word
 
 
 class ReferredItem(Word):
@@ -18,50 +24,38 @@ class ReferredItem(Word):
 # ── orders says, to notifications ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class FriendEntrusted(Event):
+class FriendEntrusted(Event, PersonalFriendEntrusted):
     """A member recommends an article to a friend. `referral` is the id of the storefront's event; `friend` is bound to the customer's id."""
 
     type = "friend_entrusted"
     exchange = "orders.parts"
-    shop: str
-    customer_id: str
-    referral: str
     policy_version: str
     item: ReferredItem
-    friend: SealedBox
 
 
-class RequestEntrusted(Event):
+class RequestEntrusted(Event, PersonalRequestEntrusted):
     """A member asks the staff for something; `request` is bound to the customer's id."""
 
     type = "request_entrusted"
     exchange = "orders.parts"
-    shop: str
-    customer_id: str
-    request_id: str
     policy_version: str
-    request: SealedBox
 
 
 # ── notifications says ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class FriendInvited(Event):
+class FriendInvited(Event, PersonalFriendInvited):
     """The friend's mail server took the one mail. That none was sent, and why, is said to nobody: it would tell of the friend."""
 
     type = "friend_invited"
     exchange = "notifications.events"
-    shop: str
-    referral: str
 
 
-class SpecialRequestAnswered(Event):
+class SpecialRequestAnswered(Event, PersonalSpecialRequestAnswered):
     """The person's mail server took the answer to a special request."""
 
     type = "special_request_answered"
     exchange = "notifications.events"
-    shop: str
-    request_id: str
 
 
 ERRAND_EVENTS: tuple[type[Event], ...] = (FriendEntrusted, RequestEntrusted, FriendInvited, SpecialRequestAnswered)

@@ -1,7 +1,8 @@
 """Everything that can happen, in the past tense, grouped by who says it.
 
 These are the words the services have in common. Writers are strict, readers lenient: an unknown member is ignored, a member is
-never removed. No event holds a personal datum in the clear: a part travels as the sealed box that came (`SealedBox`).
+never removed. No event holds a personal datum in the clear: a part travels as the sealed box that came (`SealedBox`). A box and
+every pseudonym of a person stand in the policy: what is compiled from it (`personal`) is inherited here, and only the rest written.
 """
 
 from __future__ import annotations
@@ -11,75 +12,68 @@ from typing import Any
 
 from shared.contracts.errand_events import ERRAND_EVENTS
 from shared.contracts.person_events import PERSON_EVENTS
+from shared.contracts.personal import (
+    PersonalBillingEntrusted,
+    PersonalContactEntrusted,
+    PersonalLabelCreated,
+    PersonalOrderLine,
+    PersonalParcelPacked,
+    PersonalPaymentAuthorised,
+    PersonalPaymentCaptured,
+    PersonalPaymentReference,
+    PersonalPickListIssued,
+    PersonalPricedLine,
+    PersonalRecipientEntrusted,
+    PersonalShipmentDelivered,
+    PersonalShipmentDispatched,
+)
 from shared.contracts.policy_events import POLICY_EVENTS
 from shared.contracts.words import Event, OrderEvent, Reason, SealedBox, Word
 
 
-class OrderLine(Word):
-    line: int
-    sku: str
-    title: str
-    department: str
-    quantity: int
+class OrderLine(PersonalOrderLine):
+    """One line of an order, as the warehouse needs it."""
 
 
-class PricedLine(Word):
-    line: int
-    title: str
-    quantity: int
-    unit_price: str
+class PricedLine(PersonalPricedLine):
+    """One line of an order, as the customer reads it; `unit_price` is a decimal string of the order's currency."""
 
 
-class PaymentReference(Word):
+class PaymentReference(PersonalPaymentReference):
+    """What stands for a payment at its provider; `provider` is `paypal` or `2checkout`."""
+
     provider: str
-    reference: str
 
 
 # ── orders says, to one service each ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-class RecipientEntrusted(OrderEvent):
+class RecipientEntrusted(OrderEvent, PersonalRecipientEntrusted):
     """Shipping's part of an accepted order."""
 
     type = "recipient_entrusted"
     exchange = "orders.parts"
-    customer_id: str
     policy_version: str
-    placed_at: datetime
     shipping_service: str
     lines: list[OrderLine]
-    recipient: SealedBox
 
 
-class ContactEntrusted(OrderEvent):
+class ContactEntrusted(OrderEvent, PersonalContactEntrusted):
     """Notifications' part of an accepted order. Amounts are decimal strings of `currency`."""
 
     type = "contact_entrusted"
     exchange = "orders.parts"
-    customer_id: str
     policy_version: str
-    placed_at: datetime
-    currency: str
-    discount: str
-    shipping_price: str
-    tax: str
-    total: str
     lines: list[PricedLine]
-    contact: SealedBox
 
 
-class BillingEntrusted(OrderEvent):
+class BillingEntrusted(OrderEvent, PersonalBillingEntrusted):
     """Payments' part of an accepted order; `billing` only where the provider needs it."""
 
     type = "billing_entrusted"
     exchange = "orders.parts"
-    customer_id: str
     policy_version: str
-    placed_at: datetime
-    currency: str
-    total: str
     payment: PaymentReference
-    billing: SealedBox | None = None
 
 
 # ── orders says, to all ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -139,11 +133,9 @@ class LegalHoldLifted(OrderEvent):
 # ── payments says ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class PaymentAuthorised(OrderEvent):
+class PaymentAuthorised(OrderEvent, PersonalPaymentAuthorised):
     type = "payment_authorised"
     exchange = "payments.events"
-    currency: str
-    amount: str
 
 
 class PaymentDeclined(OrderEvent):
@@ -154,11 +146,9 @@ class PaymentDeclined(OrderEvent):
     reason: str
 
 
-class PaymentCaptured(OrderEvent):
+class PaymentCaptured(OrderEvent, PersonalPaymentCaptured):
     type = "payment_captured"
     exchange = "payments.events"
-    currency: str
-    amount: str
 
 
 class PaymentCaptureFailed(OrderEvent):
@@ -170,41 +160,33 @@ class PaymentCaptureFailed(OrderEvent):
 # ── shipping says ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class PickListIssued(OrderEvent):
+class PickListIssued(OrderEvent, PersonalPickListIssued):
     type = "pick_list_issued"
     exchange = "shipping.events"
-    pick_list: str
 
 
-class ParcelPacked(OrderEvent):
+class ParcelPacked(OrderEvent, PersonalParcelPacked):
     type = "parcel_packed"
     exchange = "shipping.events"
-    parcel: str
 
 
-class LabelCreated(OrderEvent):
+class LabelCreated(OrderEvent, PersonalLabelCreated):
     type = "label_created"
     exchange = "shipping.events"
-    parcel: str
     carrier: str
-    tracking_number: str
 
 
-class ShipmentDispatched(OrderEvent):
+class ShipmentDispatched(OrderEvent, PersonalShipmentDispatched):
     """The parcel is the carrier's: staff handed it over, or the carrier scanned it first."""
 
     type = "shipment_dispatched"
     exchange = "shipping.events"
-    parcel: str
     carrier: str
-    tracking_number: str
-    tracking_url: str | None = None
 
 
-class ShipmentDelivered(OrderEvent):
+class ShipmentDelivered(OrderEvent, PersonalShipmentDelivered):
     type = "shipment_delivered"
     exchange = "shipping.events"
-    parcel: str
 
 
 # ── notifications says ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,55 +7,59 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from shared.contracts.words import Event, OrderEvent, SealedBox, Word
+from shared.contracts.personal import (
+    PersonalBillingCorrected,
+    PersonalContactCorrected,
+    PersonalCorrectedOrder,
+    PersonalDataPieceSealed,
+    PersonalPartCorrection,
+    PersonalPersonEvent,
+    PersonalPreferencesNoted,
+    PersonalRecipientCorrected,
+    PersonalRequestReceipted,
+)
+from shared.contracts.words import Event, OrderEvent, Word
 
 
-class PersonEvent(Event):
+class PersonEvent(Event, PersonalPersonEvent):
     """Something about one person, (`shop`, `customer_id`), for the request (`kind`, `request`) that it belongs to."""
 
-    shop: str
-    customer_id: str
     kind: str
     request: str
 
 
-class CorrectedOrder(Word):
+class CorrectedOrder(PersonalCorrectedOrder):
     """An open order that a corrected part is for, and the policy version under which its parts were collected."""
 
-    order_number: str
     policy_version: str
 
 
-class PartCorrection(PersonEvent):
+class PartCorrection(PersonEvent, PersonalPartCorrection):
     """A sound part in the place of what its holder has for these open orders. `bound_to` is what the box's member `for` must name."""
 
     exchange = "orders.parts"
-    bound_to: str
     orders: list[CorrectedOrder]
 
 
 # ── orders says ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class RecipientCorrected(PartCorrection):
+class RecipientCorrected(PartCorrection, PersonalRecipientCorrected):
     """For shipping."""
 
     type = "recipient_corrected"
-    recipient: SealedBox
 
 
-class ContactCorrected(PartCorrection):
+class ContactCorrected(PartCorrection, PersonalContactCorrected):
     """For notifications."""
 
     type = "contact_corrected"
-    contact: SealedBox
 
 
-class BillingCorrected(PartCorrection):
+class BillingCorrected(PartCorrection, PersonalBillingCorrected):
     """For payments."""
 
     type = "billing_corrected"
-    billing: SealedBox
 
 
 class PersonDeactivated(PersonEvent):
@@ -80,15 +84,13 @@ class DataCopyOrdered(PersonEvent):
     reply_key: str
 
 
-class PreferencesNoted(PersonEvent):
+class PreferencesNoted(PersonEvent, PersonalPreferencesNoted):
     """What the person chose at `chosen_at`; what was not chosen is null. Of two choices the later one counts."""
 
     type = "preferences_noted"
     exchange = "orders.events"
     chosen_at: datetime
     policy_version: str
-    communication: str | None = None
-    policy_choice: str | None = None
 
 
 # ── the holders say, each on its own exchange ────────────────────────────────────────────────────────────────────────────────
@@ -103,24 +105,22 @@ class SignedReceipt(Word):
     signature: str
 
 
-class RequestReceipted(Event):
+class RequestReceipted(Event, PersonalRequestReceipted):
     """A holder has done its deed for a request: `deactivated`, `erased`, `corrected`, `noted` or `copied`. Names no person."""
 
     type = "request_receipted"
     exchange = ""
-    shop: str
     kind: str
     request: str
     deed: str
     signed: SignedReceipt
 
 
-class DataPieceSealed(Event):
+class DataPieceSealed(Event, PersonalDataPieceSealed):
     """A holder's piece of a person's copy: libsodium's sealed box to the person's own key, in base64."""
 
     type = "data_piece_sealed"
     exchange = ""
-    shop: str
     kind: str
     request: str
     deed: str

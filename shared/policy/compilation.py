@@ -8,12 +8,13 @@ from typing import Any
 
 from shared.policy.compile_broker import Wiring, compile_broker
 from shared.policy.compile_databases import OWNER_RIGHTS, ROLE, database_names, personal_columns, tables_of
+from shared.policy.compile_models import compile_models
 from shared.policy.compile_outgoing import schemas
 from shared.policy.document import Policy
 from shared.policy.documents import processing_record, public_page
 
 DOCUMENTS = ("what-is-kept.md", "processing.md")
-"""The files that stand in the repository, under `docs/privacy`."""
+"""The documents that stand in the repository, under `docs/privacy`."""
 
 
 def compile_all(policy: Policy, wiring: Wiring) -> dict[str, str]:
@@ -32,7 +33,7 @@ def compile_all(policy: Policy, wiring: Wiring) -> dict[str, str]:
         **{f"outgoing/{name}.schema.json": schema for name, schema in schemas(policy).items()},
     }
     texts = {name: json.dumps(content, indent=1, ensure_ascii=False) + "\n" for name, content in data.items()}
-    return {**texts, "what-is-kept.md": public_page(policy), "processing.md": processing_record(policy)}
+    return {**texts, **compile_models(policy), "what-is-kept.md": public_page(policy), "processing.md": processing_record(policy)}
 
 
 def broker(policy: Policy, wiring: Wiring) -> dict[str, Any]:

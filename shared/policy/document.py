@@ -69,9 +69,21 @@ class Role(Entry):
 
 
 class PartField(Entry):
-    """One field of a part: its category's key in the fideslang taxonomy."""
+    """One field of a part: its category's key in the fideslang taxonomy, and how it is written where the storefront writes it.
+
+    `grammar` names a kind of the storefront's contract; with `_or_none` the field may be left out, and is `default` then.
+    """
 
     category: str
+    grammar: str | None = None
+    default: str | None = None
+
+
+class FieldGroup(Entry):
+    """Fields that stand under one name (`address.city`); `several`: there may be any number of such groups."""
+
+    statement: str
+    several: bool = False
 
 
 class Part(Entry):
@@ -82,7 +94,11 @@ class Part(Entry):
     sealed: bool
     fields: dict[str, PartField]
     events: tuple[str, ...] = ()
-    """The internal events that carry it."""
+    """The events that carry it."""
+    may_lack_in: tuple[str, ...] = ()
+    """Those of them that may come without it."""
+    groups: dict[str, FieldGroup] = {}
+    """The first word of a dotted field → what it stands for."""
 
 
 class Retention(Entry):
@@ -212,12 +228,16 @@ class Databases(Entry):
     """set of tables → table → its columns."""
 
 
-class Messages(Entry):
-    """The members of the internal events that hold nothing personal; every other one belongs to a part."""
+ModelMembers = dict[str, dict[str, dict[str, str]]]
+"""model → part → member → how it is written."""
 
+
+class Messages(Entry):
+    """The members of the events' models that belong to a person's part, and all others, which hold nothing personal."""
+
+    storefront: ModelMembers
+    internal: ModelMembers
     plain: tuple[str, ...]
-    pseudonymous: dict[str, str]
-    """member → the part whose fields stand in it."""
 
 
 class Observed(Entry):

@@ -1,18 +1,21 @@
-"""The personal fields of the event models against the policy's, both ways: what only one side has is named."""
+"""The events' models against the policy: what they have of a person is compiled from it, and all else must be called plain there."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel
 
 from shared.contracts.events import EVENTS, SealedBox
-from shared.contracts.storefront import EVENT_FORMS, PART_FORMS, PART_SERVICES, PreferencesChanged
+from shared.contracts.storefront import EVENT_FORMS, PART_FORMS, PART_SERVICES, PARTS_OF_EVENT, PreferencesChanged
 from shared.policy.compile_databases import tables_of
 from shared.policy.document import Policy
 
 Models = Mapping[str, type[BaseModel]]
+_PERSONAL = "Personal"
+_COMPILED = frozenset({"shared.contracts.personal", "shared.contracts.storefront.personal"})
 
 
 def members_of(model: type[BaseModel]) -> set[str]:
@@ -25,7 +28,7 @@ def members_of(model: type[BaseModel]) -> set[str]:
 
 
 def part_differences(policy: Policy, forms: Models = PART_FORMS) -> list[str]:
-    """What of the sealed parts' fields, services and events the storefront's contract and the policy do not both say."""
+    """Where the compiled forms of the sealed parts are not what the policy says now."""
     sealed = {name: part for name, part in policy.parts.items() if part.sealed}
     wrong = [f"part {name}: only one side has it" for name in sorted(set(sealed) ^ set(forms))]
     for name in sorted(set(sealed) & set(forms)):
@@ -35,26 +38,58 @@ def part_differences(policy: Policy, forms: Models = PART_FORMS) -> list[str]:
                 f"part {name}: the contract lets {PART_SERVICES[name]} open it, the policy {sorted(policy.openers_of(name))}"
             )
         told = {event for event in sealed[name].events if event in EVENT_FORMS}
-        wrong += _both(f"events with {name}", told, {event for event, form in EVENT_FORMS.items() if name in form.parts})
+        wrong += _both(f"events with {name}", told, {event for event, parts in PARTS_OF_EVENT.items() if name in parts})
     chosen = members_of(PreferencesChanged) - {"customer_id"}
     return wrong + _both("part preferences", set(policy.parts["preferences"].fields), chosen)
 
 
-def event_differences(policy: Policy, events: Models = EVENTS) -> list[str]:
-    """What of the internal events' members the policy does not know, and what it knows that no event has."""
-    plain, pseudonymous = set(policy.messages.plain), set(policy.messages.pseudonymous)
-    wrong = [f"member {name}: the policy calls it plain and pseudonymous" for name in sorted(plain & pseudonymous)]
-    used: set[str] = set()
-    for name, model in sorted(events.items()):
-        boxes = {member for member, field in model.model_fields.items() if SealedBox in _models_in(field.annotation)}
-        told = {part for part, its in policy.parts.items() if its.sealed and name in its.events}
-        wrong += _both(f"parts in {name}", told, boxes)
-        members = members_of(model) - boxes
-        used |= members
-        wrong += [
-            f"event {name}: the policy does not know its member {member}" for member in sorted(members - plain - pseudonymous)
-        ]
-    return wrong + [f"member {name}: no event has it" for name in sorted((plain | pseudonymous) - used)]
+def event_differences(policy: Policy, events: Models = EVENTS, storefront: Models | None = None) -> list[str]:
+    """What of the events' models is neither compiled from the policy nor called plain there, and what it compiles that no model has."""
+    forms = {name: form.data for name, form in EVENT_FORMS.items()} if storefront is None else storefront
+    plain, used = set(policy.messages.plain), set[str]()
+    wrong, made = [], set[str]()
+    for name, model in sorted({**events, **forms}.items()):
+        if name in events:
+            boxes = {member for member, field in model.model_fields.items() if SealedBox in _models_in(field.annotation)}
+            told = {part for part, its in policy.parts.items() if its.sealed and name in its.events}
+            wrong += _both(f"parts in {name}", told, boxes)
+        made |= {base.__name__ for inner in _with_inner(model) for base in inner.__mro__ if base.__module__ in _COMPILED}
+        written = _written_members(model)
+        used |= written
+        wrong += [f"event {name}: the policy does not know its member {member}" for member in sorted(written - plain)]
+        wrong += [f"event {name}: {member} is compiled, and written once more" for member in sorted(_written_again(model))]
+    told = {f"{_PERSONAL}{name}" for name in (*policy.messages.storefront, *policy.messages.internal)}
+    wrong += [f"model {name.removeprefix(_PERSONAL)}: no event has what is compiled for it" for name in sorted(told - made)]
+    return wrong + [f"member {name}: no event has it" for name in sorted(plain - used)]
+
+
+def _written_members(model: type[BaseModel]) -> set[str]:
+    """The leaves of a model, dotted, that stand in the code: none of those that a compiled base brings."""
+    compiled = {name for base in model.__mro__ if base.__module__ in _COMPILED for name in inspect.get_annotations(base)}
+    found: set[str] = set()
+    for name, field in model.model_fields.items():
+        inner = next(iter(_models_in(field.annotation)), None)
+        if name not in compiled and inner is not SealedBox:
+            found |= {name} if inner is None else {f"{name}.{member}" for member in _written_members(inner)}
+    return found
+
+
+def _written_again(model: type[BaseModel]) -> set[str]:
+    """The members that a compiled base brings and a class of the code takes the place of."""
+    bases = [base for inner in _with_inner(model) for base in inner.__mro__ if issubclass(base, BaseModel)]
+    again: set[str] = set()
+    for base in bases:
+        if base.__module__ not in _COMPILED:
+            brought = {name for its in base.__mro__ if its.__module__ in _COMPILED for name in inspect.get_annotations(its)}
+            again |= brought & set(inspect.get_annotations(base))
+    return again
+
+
+def _with_inner(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    yield model
+    for field in model.model_fields.values():
+        for inner in _models_in(field.annotation):
+            yield from _with_inner(inner)
 
 
 def never_differences(policy: Policy, models: Iterable[type[BaseModel]] | None = None) -> list[str]:

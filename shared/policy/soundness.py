@@ -7,7 +7,8 @@ from collections.abc import Container, Iterable, Iterator
 from typing import Final
 
 from shared.contracts.events import EVENTS
-from shared.contracts.storefront import EVENT_FORMS
+from shared.contracts.storefront import EVENT_FORMS, KINDS
+from shared.policy.compile_models import OR_NONE, WORDS, kind_of, storefront_grammars
 from shared.policy.document import Hold, Policy, StaffGrant
 from shared.policy.taxonomy import DATA_CATEGORIES, DATA_USES
 
@@ -29,6 +30,7 @@ def unsoundness(policy: Policy, *, strict: bool = False) -> Iterator[Found]:
     yield from _disclosures(policy)
     yield from _staff_and_mails(policy)
     yield from _servers(policy)
+    yield from _models(policy)
     yield from _observed(policy)
 
 
@@ -114,6 +116,8 @@ def _parts(policy: Policy) -> Iterator[Found]:
                 yield path, "field_without_rule", "no service may hold it, so it may not be taken"
         for event in part.events:
             yield from _unknown("event", event, events, ("parts", name, "events"))
+        for event in part.may_lack_in:
+            yield from _unknown("event", event, part.events, ("parts", name, "may_lack_in"))
     for name, never in policy.never.items():
         yield from _unknown("category", never.category, DATA_CATEGORIES, ("never", name, "category"))
 
@@ -238,8 +242,29 @@ def _servers(policy: Policy) -> Iterator[Found]:
                     yield where, "stored_in_another_form", f"`{part}` is {'' if policy.parts[part].sealed else 'not '}sealed"
 
 
+def _models(policy: Policy) -> Iterator[Found]:
+    """Everything that a model is made of is known: groups of fields, kinds of members, the parts they belong to."""
+    for name, part in policy.parts.items():
+        for field, told in part.fields.items():
+            path: Path = ("parts", name, "fields", field)
+            group, dot, _ = field.rpartition(".")
+            if dot and part.sealed:
+                yield from _unknown("group", group, part.groups, path)
+            if part.sealed and told.grammar is None:
+                yield path, "grammar_missing", "nobody says how it is written"
+            if told.default is not None and not (told.grammar or "").endswith(OR_NONE):
+                yield path, "default_unclear", "only what may be left out has a default"
+    for path, grammar in storefront_grammars(policy):
+        yield from _unknown("grammar", kind_of(grammar), KINDS, path)
+    for section, models in (("storefront", policy.messages.storefront), ("internal", policy.messages.internal)):
+        for model, parts in models.items():
+            for part_name, members in parts.items():
+                path = ("messages", section, model, part_name)
+                yield from _unknown("part", part_name, policy.parts, path)
+                for member, grammar in members.items() if section == "internal" else ():
+                    yield from _unknown("grammar", grammar.removesuffix(OR_NONE), WORDS, (*path, member))
+
+
 def _observed(policy: Policy) -> Iterator[Found]:
-    for member, part in policy.messages.pseudonymous.items():
-        yield from _unknown("part", part, policy.parts, ("messages", "pseudonymous", member))
     for place in policy.canaries.pseudonymous_places:
         yield from _unknown("place", place, policy.canaries.places, ("canaries", "pseudonymous_places"))

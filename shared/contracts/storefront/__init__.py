@@ -5,7 +5,7 @@ that seals a part that came in the clear uses `part_to_json`. `CODES` lists ever
 """
 
 from shared.contracts.storefront.card_numbers import holds_card_number
-from shared.contracts.storefront.forms import Form
+from shared.contracts.storefront.forms import KINDS, Form
 from shared.contracts.storefront.grammars import read_base64
 from shared.contracts.storefront.opened_parts import part_to_json, read_part
 from shared.contracts.storefront.orders import Line, OrderPlaced, Payment
@@ -23,9 +23,11 @@ from shared.contracts.storefront.other_events import (
     ReturnRequested,
     SpecialRequestSubmitted,
 )
-from shared.contracts.storefront.parts import (
+from shared.contracts.storefront.parts import SealedPart
+from shared.contracts.storefront.personal import (
     PART_FORMS,
     PART_SERVICES,
+    PARTS_OF_EVENT,
     Address,
     Billing,
     ClearPart,
@@ -34,7 +36,6 @@ from shared.contracts.storefront.parts import (
     Personalisation,
     Recipient,
     Request,
-    SealedPart,
 )
 from shared.contracts.storefront.reading import EVENT_FORMS, MAX_BODY_BYTES, StorefrontEvent, read_event
 from shared.contracts.storefront.refusals import CODES, REJECTIONS, EventRefused, OrderRejected, PartRefused
@@ -43,7 +44,9 @@ from shared.contracts.storefront.rules import IntakeRules
 __all__ = [
     "CODES",
     "EVENT_FORMS",
+    "KINDS",
     "MAX_BODY_BYTES",
+    "PARTS_OF_EVENT",
     "PART_FORMS",
     "PART_SERVICES",
     "REJECTIONS",

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from shared.contracts.errors import Fault
 from shared.contracts.storefront import grammars
-from shared.contracts.storefront.parts import PART_SERVICES, ClearPart, SealedPart, card_faults, validate_part
+from shared.contracts.storefront.parts import SealedPart, card_faults, validate_part
+from shared.contracts.storefront.personal import PART_SERVICES, ClearPart
 from shared.contracts.storefront.refusals import unknown_member_pointer
 from shared.contracts.storefront.rules import IntakeRules
 

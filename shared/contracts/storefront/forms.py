@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal, TypeVar, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -116,7 +116,7 @@ Title = Annotated[str, Field(max_length=500, pattern=_NO_CONTROL)]
 Department = Annotated[str, Field(max_length=100, pattern=_NO_CONTROL)]
 LineNumber = Annotated[int, Field(ge=1, le=MAX_LINES)]
 Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY)]
-Amount = str
+Amount = Annotated[str, Field()]
 """A decimal string; what makes it one depends on the order's currency, so the order's own check reads it."""
 Currency = Annotated[str, AfterValidator(_known_currency)]
 Time = Annotated[datetime, BeforeValidator(_time)]
@@ -141,6 +141,15 @@ TaxId = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9 
 EngravedText = Annotated[str, Field(max_length=1_000, pattern=_NO_CONTROL)]
 GiftMessage = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS, pattern=r"^[^\x00-\x09\x0b\x0c\x0e-\x1f]*$")]
 RequestText = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS, pattern=_NO_CONTROL)]
+Communication = Annotated[Literal["all", "service_only", "none"], Field()]
+PolicyChoice = Annotated[Literal["allow", "disallow"], Field()]
+
+KINDS: Final = frozenset(name for name, kind in globals().items() if get_origin(kind) is Annotated)
+"""The names of all of the above, by which the policy says how a personal member is written."""
+
+_Item = TypeVar("_Item")
+Several = Annotated[tuple[_Item, ...], Field(strict=False, max_length=MAX_LINES), NotTooMany]
+"""Any number of groups of members, as many as an order may have lines."""
 
 FREE_TEXT_MEMBERS: Final = frozenset(
     {

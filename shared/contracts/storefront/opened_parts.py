@@ -7,7 +7,8 @@ from collections.abc import Collection
 import orjson
 
 from shared.contracts.errors import Fault
-from shared.contracts.storefront.parts import ClearPart, validate_part
+from shared.contracts.storefront.parts import validate_part
+from shared.contracts.storefront.personal import ClearPart
 from shared.contracts.storefront.refusals import PartRefused
 
 _SEALED_FOR_MEMBER = "for"

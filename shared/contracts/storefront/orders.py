@@ -5,63 +5,29 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
-
 from shared.contracts.errors import Fault
 from shared.contracts.storefront.card_numbers import may_hold_card_number
-from shared.contracts.storefront.forms import (
-    MAX_LINES,
-    Amount,
-    Currency,
-    Department,
-    Form,
-    Id,
-    LineNumber,
-    NotEmpty,
-    NotTooMany,
-    OrderNumber,
-    PolicyVersion,
-    Quantity,
-    ServiceName,
-    Sku,
-    Time,
-    Title,
-)
+from shared.contracts.storefront.forms import MAX_LINES, NotEmpty, PolicyVersion, ServiceName, Several
 from shared.contracts.storefront.parts import card_faults
+from shared.contracts.storefront.personal import PersonalLine, PersonalOrderPlaced, PersonalPayment
 from shared.contracts.values import CURRENCIES, Money
 
 
-class Line(Form):
+class Line(PersonalLine):
     """One line of an order. `title` is catalogue text; what a buyer writes belongs to the recipient part."""
 
-    line: LineNumber
-    sku: Sku
-    title: Title
-    department: Department
-    quantity: Quantity
-    unit_price: Amount
 
-
-class Payment(Form):
-    """How the order is paid: PayPal's approved order, or 2Checkout's one-time token."""
+class Payment(PersonalPayment):
+    """How the order is paid: `reference` is PayPal's approved order, or 2Checkout's one-time token."""
 
     provider: Literal["paypal", "2checkout"]
-    reference: Id
 
 
-class OrderPlaced(Form):
+class OrderPlaced(PersonalOrderPlaced):
     """An order without its personal parts. Amounts are decimal strings as they came; `money` reads one."""
 
-    order_number: OrderNumber
-    placed_at: Time
-    customer_id: Id
     policy_version: PolicyVersion
-    currency: Currency
-    lines: Annotated[tuple[Line, ...], Field(strict=False, max_length=MAX_LINES), NotTooMany, NotEmpty]
-    discount: Amount
-    shipping_price: Amount
-    tax: Amount
-    total: Amount
+    lines: Annotated[Several[Line], NotEmpty]
     shipping_service: ServiceName
     payment: Payment
 

@@ -1,93 +1,72 @@
-"""The storefront's other ten events: what each holds besides its personal parts."""
+"""The storefront's other ten events: what each holds besides its personal parts.
+
+Members that belong to a person are not written here: they are compiled from the policy.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
-
-from shared.contracts.storefront.forms import (
-    MAX_LINES,
-    Form,
-    Id,
-    LineNumber,
-    NotEmpty,
-    NotNull,
-    NotTooMany,
-    OrderNumber,
-    PolicyVersion,
-    Quantity,
-    ReplyKey,
-    Title,
-    Url,
-)
+from shared.contracts.storefront.forms import Form, NotEmpty, ReplyKey, Several, Title, Url
 from shared.contracts.storefront.orders import Payment
+from shared.contracts.storefront.personal import (
+    PersonalCustomerCorrected,
+    PersonalCustomerDataRequested,
+    PersonalCustomerDeactivated,
+    PersonalCustomerErasureRequested,
+    PersonalFriendReferred,
+    PersonalOrderCancellationRequested,
+    PersonalPaymentReplaced,
+    PersonalPreferencesChanged,
+    PersonalReturnedLine,
+    PersonalReturnRequested,
+    PersonalSpecialRequestSubmitted,
+)
 
 
-class OrderCancellationRequested(Form):
+class OrderCancellationRequested(PersonalOrderCancellationRequested):
     """Somebody wants the order cancelled."""
 
-    order_number: OrderNumber
     reason: Literal["buyer", "fraud", "stock", "other"]
 
 
-class PaymentReplaced(Form):
+class PaymentReplaced(PersonalPaymentReplaced):
     """A new payment for an order whose first one came to nothing."""
 
-    order_number: OrderNumber
     payment: Payment
 
 
-class ReturnedLine(Form):
+class ReturnedLine(PersonalReturnedLine):
     """How many pieces of one line come back."""
 
-    line: LineNumber
-    quantity: Quantity
 
-
-class ReturnRequested(Form):
+class ReturnRequested(PersonalReturnRequested):
     """The buyer wants to send lines of an order back."""
 
-    order_number: OrderNumber
-    lines: Annotated[tuple[ReturnedLine, ...], Field(strict=False, max_length=MAX_LINES), NotTooMany, NotEmpty]
+    lines: Annotated[Several[ReturnedLine], NotEmpty]
     reason: Literal["unwanted", "wrong", "damaged", "lost"]
 
 
-class CustomerCorrected(Form):
+class CustomerCorrected(PersonalCustomerCorrected):
     """Sound parts in the place of what the services hold for a person's open orders, or for one of them."""
 
-    customer_id: Id
-    order_number: Annotated[OrderNumber | None, NotNull] = None
 
-
-class CustomerDeactivated(Form):
+class CustomerDeactivated(PersonalCustomerDeactivated):
     """The member left: nothing but what open orders still need."""
 
-    customer_id: Id
 
-
-class CustomerErasureRequested(Form):
+class CustomerErasureRequested(PersonalCustomerErasureRequested):
     """The member wants everything personal erased."""
 
-    customer_id: Id
-    request_id: Id
 
-
-class CustomerDataRequested(Form):
+class CustomerDataRequested(PersonalCustomerDataRequested):
     """The member wants a copy of what is held, sealed to a key of the storefront's."""
 
-    customer_id: Id
-    request_id: Id
     reply_key: ReplyKey
 
 
-class PreferencesChanged(Form):
+class PreferencesChanged(PersonalPreferencesChanged):
     """What the member wants to hear, and whether the member agrees to a new policy."""
-
-    customer_id: Id
-    communication: Annotated[Literal["all", "service_only", "none"] | None, NotNull] = None
-    policy_choice: Annotated[Literal["allow", "disallow"] | None, NotNull] = None
-    policy_version: Annotated[PolicyVersion | None, NotNull] = None
 
 
 class Item(Form):
@@ -97,15 +76,11 @@ class Item(Form):
     url: Url
 
 
-class FriendReferred(Form):
+class FriendReferred(PersonalFriendReferred):
     """A member recommends an article to a friend."""
 
-    customer_id: Id
     item: Item
 
 
-class SpecialRequestSubmitted(Form):
+class SpecialRequestSubmitted(PersonalSpecialRequestSubmitted):
     """A member asks the staff for something the catalogue does not have."""
-
-    customer_id: Id
-    request_id: Id

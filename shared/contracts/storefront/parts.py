@@ -1,4 +1,4 @@
-"""The personal parts of the storefront's events: each for one service alone, sealed or in the clear.
+"""The personal parts of the storefront's events: each for one service alone, sealed or in the clear. Their forms are the policy's.
 
 Limits that the contract does not set are ours, wide enough for any order met in practice: `city` and `region` 1 to 200
 characters, `postal_code`, `phone` and `tax_id` 1 to 40, `language` up to 64, `gift_message` up to 5,000, up to 2,000
@@ -10,97 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from shared.contracts.errors import Fault
 from shared.contracts.storefront.card_numbers import holds_card_number
-from shared.contracts.storefront.forms import (
-    MAX_LINES,
-    MAX_TEXT_CHARACTERS,
-    AddressLine,
-    Country,
-    Email,
-    EngravedText,
-    Form,
-    GiftMessage,
-    Language,
-    LineNumber,
-    Name,
-    NotNull,
-    NotTooMany,
-    Phone,
-    PostalCode,
-    RequestText,
-    TaxId,
-    form_faults,
-    free_texts,
-)
-
-
-class Address(Form):
-    """A postal address; which of its members a country needs is the carrier's and the payment provider's affair."""
-
-    line1: AddressLine
-    line2: Annotated[AddressLine | None, NotNull] = None
-    city: AddressLine
-    region: Annotated[AddressLine | None, NotNull] = None
-    postal_code: Annotated[PostalCode | None, NotNull] = None
-    country: Country
-
-
-class Personalisation(Form):
-    """What is engraved or printed on one line's article."""
-
-    line: LineNumber
-    text: EngravedText
-
-
-class Recipient(Form):
-    """Who gets the parcel, for shipping."""
-
-    name: Name
-    address: Address
-    personalisation: Annotated[tuple[Personalisation, ...], Field(strict=False, max_length=MAX_LINES), NotTooMany] = ()
-    gift_message: Annotated[GiftMessage | None, NotNull] = None
-
-
-class Contact(Form):
-    """Who is told about the order, for notifications."""
-
-    name: Name
-    email: Email
-    phone: Annotated[Phone | None, NotNull] = None
-    language: Language = "en"
-
-
-class Billing(Form):
-    """Who pays, for payments with 2Checkout."""
-
-    given_name: Name
-    family_name: Name
-    email: Email
-    address: Address
-    tax_id: Annotated[TaxId | None, NotNull] = None
-
-
-class Friend(Form):
-    """Whom a member recommends an article to, for notifications."""
-
-    email: Email
-    name: Name
-
-
-class Request(Form):
-    """A special request to the staff and who makes it, for notifications."""
-
-    text: RequestText
-    name: Name
-    email: Email
-
-
-ClearPart = Recipient | Contact | Billing | Friend | Request
+from shared.contracts.storefront.forms import MAX_TEXT_CHARACTERS, form_faults, free_texts
+from shared.contracts.storefront.personal import PART_FORMS, ClearPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,24 +31,6 @@ class SealedPart:
     def as_dict(self) -> dict[str, str]:
         return {"sealed_for": self.sealed_for, "key_id": self.key_id, "box": self.box}
 
-
-PART_FORMS: Final[dict[str, type[ClearPart]]] = {
-    "recipient": Recipient,
-    "contact": Contact,
-    "billing": Billing,
-    "friend": Friend,
-    "request": Request,
-}
-"""The personal parts and their forms."""
-
-PART_SERVICES: Final[dict[str, str]] = {
-    "recipient": "shipping",
-    "contact": "notifications",
-    "billing": "payments",
-    "friend": "notifications",
-    "request": "notifications",
-}
-"""The one service that each part is for."""
 
 # 2Checkout's own rule for a billing address, as the contract takes it over.
 _COUNTRIES_WITH_REGION: Final = frozenset({"US", "TR", "IN", "RO"})

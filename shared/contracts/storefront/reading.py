@@ -22,7 +22,8 @@ from shared.contracts.storefront.envelope import CONTENT_TYPES, Envelope, read_e
 from shared.contracts.storefront.event_parts import PartsReader
 from shared.contracts.storefront.forms import Form, form_faults
 from shared.contracts.storefront.orders import OrderPlaced, order_faults
-from shared.contracts.storefront.parts import ClearPart, SealedPart, card_faults
+from shared.contracts.storefront.parts import SealedPart, card_faults
+from shared.contracts.storefront.personal import PARTS_NEEDED, PARTS_OF_EVENT, ClearPart
 from shared.contracts.storefront.refusals import REJECTIONS, EventRefused, OrderRejected
 from shared.contracts.storefront.rules import IntakeRules
 
@@ -31,34 +32,28 @@ MAX_BODY_BYTES: Final = 512 * 1024
 
 @dataclass(frozen=True, slots=True)
 class EventForm:
-    """What one type of event holds: the form of its `data` without the parts, and which parts there may or must be."""
+    """What one type of event holds besides its parts: the form of its `data`, and what else it must have or name."""
 
     data: type[Form]
-    parts: tuple[str, ...] = ()
-    required_parts: tuple[str, ...] = ()
     any_of: tuple[str, ...] = ()
     names_policy_version: bool = False
     names_payment: bool = False
 
 
 EVENT_FORMS: Final[Mapping[str, EventForm]] = {
-    "order_placed": EventForm(
-        OrderPlaced, ("recipient", "contact", "billing"), ("recipient", "contact"), names_policy_version=True, names_payment=True
-    ),
+    "order_placed": EventForm(OrderPlaced, names_policy_version=True, names_payment=True),
     "order_cancellation_requested": EventForm(others.OrderCancellationRequested),
-    "payment_replaced": EventForm(others.PaymentReplaced, ("billing",), names_payment=True),
+    "payment_replaced": EventForm(others.PaymentReplaced, names_payment=True),
     "return_requested": EventForm(others.ReturnRequested),
-    "customer_corrected": EventForm(
-        others.CustomerCorrected, ("recipient", "contact", "billing"), any_of=("recipient", "contact", "billing")
-    ),
+    "customer_corrected": EventForm(others.CustomerCorrected, any_of=PARTS_OF_EVENT["customer_corrected"]),
     "customer_deactivated": EventForm(others.CustomerDeactivated),
     "customer_erasure_requested": EventForm(others.CustomerErasureRequested),
     "customer_data_requested": EventForm(others.CustomerDataRequested),
     "preferences_changed": EventForm(
         others.PreferencesChanged, any_of=("communication", "policy_choice"), names_policy_version=True
     ),
-    "friend_referred": EventForm(others.FriendReferred, ("friend",), ("friend",)),
-    "special_request_submitted": EventForm(others.SpecialRequestSubmitted, ("request",), ("request",)),
+    "friend_referred": EventForm(others.FriendReferred),
+    "special_request_submitted": EventForm(others.SpecialRequestSubmitted),
 }
 """Every event of the contract by its type."""
 
@@ -119,9 +114,10 @@ def read_event(
     rest: dict[str, Any] = data
     if envelope.type is not None:
         form = EVENT_FORMS[envelope.type]
-        rest = {member: value for member, value in data.items() if member not in form.parts}
+        known = PARTS_OF_EVENT.get(envelope.type, ())
+        rest = {member: value for member, value in data.items() if member not in known}
         model, data_faults = _read_data(envelope.type, form, rest, data, rules)
-        parts, part_faults = _read_parts(form, data, PartsReader(rules, at, routing_key is not None, rest.get("lines")))
+        parts, part_faults = _read_parts(envelope.type, data, PartsReader(rules, at, routing_key is not None, rest.get("lines")))
         faults += data_faults
         faults += part_faults
     if faults:
@@ -164,17 +160,15 @@ def _read_data(
     return model, faults
 
 
-def _read_parts(
-    form: EventForm, data: dict[str, Any], reader: PartsReader
-) -> tuple[dict[str, SealedPart | ClearPart], list[Fault]]:
+def _read_parts(type_: str, data: dict[str, Any], reader: PartsReader) -> tuple[dict[str, SealedPart | ClearPart], list[Fault]]:
     """Read each part that the event may have; a billing part that goes with PayPal is looked at once more and dropped."""
     parts: dict[str, SealedPart | ClearPart] = {}
     faults: list[Fault] = []
     payment = data.get("payment")
-    provider = payment.get("provider") if isinstance(payment, dict) and form.names_payment else None
-    for name in form.parts:
+    provider = payment.get("provider") if isinstance(payment, dict) and EVENT_FORMS[type_].names_payment else None
+    for name in PARTS_OF_EVENT.get(type_, ()):
         if name not in data:
-            if name in form.required_parts:
+            if name in PARTS_NEEDED.get(type_, ()):
                 faults.append(Fault("missing", f"/data/{name}"))
             elif name == "billing" and provider == "2checkout":
                 faults.append(Fault("billing_missing", "/data/billing"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from shared.cli.privacy import document_differences
+from shared.cli.privacy import committed, file_differences
 from shared.delivery import topology
 from shared.policy import load
 from shared.policy.compilation import DOCUMENTS, canaries, compile_all, may_staff, retention_jobs, staff_permissions
@@ -20,17 +20,23 @@ TEXTS = compile_all(POLICY, topology.wiring())
 ACTIONS = ("see", "print", "reveal", "reply", "release", "change")
 
 
-def test_the_documents_in_the_repository_are_current() -> None:
-    assert document_differences(TEXTS, ROOT / "docs" / "privacy", DOCUMENTS) == []
+def test_the_compiled_files_in_the_repository_are_current() -> None:
+    assert {path.relative_to(ROOT).as_posix() for path in committed(TEXTS)} == {
+        *(f"docs/privacy/{name}" for name in DOCUMENTS),
+        "shared/contracts/personal.py",
+        "shared/contracts/storefront/personal.py",
+    }
+    assert file_differences(committed(TEXTS)) == []
     assert compile_all(load(), topology.wiring()) == TEXTS
 
 
-def test_a_document_that_differs_is_named(tmp_path: Path) -> None:
-    for name in DOCUMENTS:
-        (tmp_path / name).write_text(TEXTS[name].replace("shipping", "marketing", 1))
-    assert [it.partition(":")[0].rpartition("/")[2] for it in document_differences(TEXTS, tmp_path, DOCUMENTS)] == list(DOCUMENTS)
-    (tmp_path / DOCUMENTS[0]).unlink()
-    assert len(document_differences(TEXTS, tmp_path, DOCUMENTS)) == len(DOCUMENTS)
+def test_a_file_that_differs_is_named(tmp_path: Path) -> None:
+    files = {tmp_path / path.relative_to(ROOT).as_posix().replace("/", "-"): text for path, text in committed(TEXTS).items()}
+    for path, text in files.items():
+        path.write_text(text.replace("order", "offer", 1))
+    assert [it.partition(":")[0] for it in file_differences(files)] == [str(path) for path in files]
+    next(iter(files)).unlink()
+    assert len(file_differences(files)) == len(files)
 
 
 def test_the_public_page_tells_every_promise_and_who_has_what() -> None:

@@ -153,7 +153,23 @@ SEEDS: list[tuple[str, str, Seed]] = [
         put("databases/tables/shipping/labels", {"pseudonymous": {"box": "recipient"}}),
     ),
     ("column_unknown", "databases.tables.orders.answers.with_boxes", put("databases/tables/orders/answers/with_boxes", ["kind"])),
-    ("part_unknown", "messages.pseudonymous.shop", put("messages/pseudonymous/shop", "diary")),
+    # what the models are made of
+    ("group_unknown", "parts.recipient.fields.address.city", out("parts/recipient/groups/address")),
+    ("grammar_missing", "parts.contact.fields.email", out("parts/contact/fields/email/grammar")),
+    ("grammar_unknown", "parts.contact.fields.email", put("parts/contact/fields/email/grammar", "e_mail")),
+    ("default_unclear", "parts.contact.fields.language", put("parts/contact/fields/language/grammar", "language")),
+    ("event_unknown", "parts.contact.may_lack_in", put("parts/contact/may_lack_in", ["order_cancelled"])),
+    ("part_unknown", "messages.internal.PersonEvent.diary", put("messages/internal/PersonEvent/diary", {"shop": "text"})),
+    (
+        "grammar_unknown",
+        "messages.internal.PersonEvent.references.shop",
+        put("messages/internal/PersonEvent/references/shop", "song"),
+    ),
+    (
+        "grammar_unknown",
+        "messages.storefront.Payment.references.reference",
+        put("messages/storefront/Payment/references/reference", "song"),
+    ),
     ("place_unknown", "canaries.pseudonymous_places", put("canaries/pseudonymous_places", ["moon"])),
     # the shape
     ("extra_forbidden", "holds.recipient-to-ship.wishes", put(f"holds/{HOLD}/wishes", "many")),
