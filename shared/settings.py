@@ -61,8 +61,9 @@ class DeliverySettings(Settings):
     database_url: PostgresUrl
     http_address: ListeningAddress = "127.0.0.1:8000"
     log_level: LogLevel = "INFO"
-    batch_size: int = Field(default=100, ge=1, le=1000)
-    prefetch: int = Field(default=300, ge=1)
+    batch_size: int = Field(default=200, ge=1, le=1000)
+    prefetch: int = Field(default=600, ge=1)
+    """Three batches: one that is committed, one that waits behind it, one on its way. A lone message fills neither and waits for none."""
     linger_seconds: float = Field(default=0.005, ge=0)
     """How long a busy process waits for a fuller batch; a lone message never waits."""
     calls_in_flight: int = Field(default=16, ge=1)

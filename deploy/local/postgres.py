@@ -30,7 +30,9 @@ SETTINGS: Mapping[str, str] = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",  # a socket's path ends at 107 bytes, and a clone may lie deeper
     "max_connections": "100",
-    "shared_buffers": "128MB",
+    # The indexes' ends of all services stay in memory however many orders are finished, and a page is logged whole less often.
+    "shared_buffers": "512MB",
+    "max_wal_size": "4GB",
     "dynamic_shared_memory_type": "posix",
     "jit": "off",
     "timezone": "UTC",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID, uuid4
 
 import eventlet
@@ -31,8 +31,7 @@ MOST_CONTENTIONS = 5
 LONG_BODY_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What a raw message says: which method of the door it is for, and what it hands it.
 
     `sealed` tells that the message validated with every personal part sealed, so that its body may be kept; `body` replaces one that
@@ -223,7 +222,7 @@ class Batches:
         try:
             if isinstance(delivery.message, Exception):
                 raise delivery.message
-            given = work if delivery.kept is None else replace(work, kept=delivery.kept)
+            given = work if delivery.kept is None else Work(work.store, work.at, delivery.kept)
             result = getattr(door, delivery.method)(delivery.message, given)
         except (DatabaseUnavailable, Contended, psycopg.Error):
             raise  # the whole transaction is lost

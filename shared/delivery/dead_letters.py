@@ -48,9 +48,9 @@ def _read(raw: RawMessage, read: Callable[[RawMessage], Reading]) -> Reading:
         named = _named(raw)
         faults = [Fault(getattr(error, "code", f"unexpected_{type(error).__name__}")), *getattr(error, "faults", ())]
         # What cannot be read is not known to be sealed.
-        return replace(named, message=Parked(DELIVERY_LIMIT_REACHED, faults), sealed=False)
+        return named._replace(message=Parked(DELIVERY_LIMIT_REACHED, faults), sealed=False)
     faults = list(getattr(reading.message, "faults", ()))
-    return replace(reading, message=Parked(DELIVERY_LIMIT_REACHED, faults))
+    return reading._replace(message=Parked(DELIVERY_LIMIT_REACHED, faults))
 
 
 def _named(raw: RawMessage) -> Reading:

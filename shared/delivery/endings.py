@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -56,7 +55,7 @@ class Endings:
         tries = delivery.tries + 1
         if ending.kind != "later" or self._ladder.is_over(tries) or not raw.sealed:
             state, due_at = "parked", None
-            ending = replace(ending, kind="parked") if ending.kind == "later" else ending
+            ending = ending._replace(kind="parked") if ending.kind == "later" else ending
         else:
             state, due_at = "later", at + self._delay(tries, ending)
         held_messages.hold(

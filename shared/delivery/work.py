@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 import orjson
@@ -18,8 +18,7 @@ from shared.database import type_of_connection
 from shared.delivery.shelf import Shelf
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """How a delivery ended: `done`, `repeated` (had been done before), `later` (not before `after_seconds`), `parked` or `refused`."""
 
     kind: str
@@ -77,8 +76,7 @@ class RawMessage:
     death: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
+class OutboxRow(NamedTuple):
     """An event as it goes to the broker, in the words of the table `outbox`.
 
     `subject` is the order that it is about: an order's events go in the order of their writing. `is_first`: no earlier one of its order stands.

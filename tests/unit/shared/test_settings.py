@@ -101,7 +101,7 @@ def test_what_is_set_is_read_and_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.storefront_sources == {"https://a.example", "https://b.example"}
     assert settings.shipping_services == {"ground": "ups_ground", "air": "air"}
     assert settings.accept_clear_parts_over_amqp is True
-    assert settings.batch_size == 100, "what is not set has its default"
+    assert settings.batch_size == 200, "what is not set has its default"
 
 
 def of_orders(monkeypatch: pytest.MonkeyPatch, **others: str) -> OrdersSettings:
