@@ -64,7 +64,7 @@ class DeliverySettings(Settings):
     batch_size: int = Field(default=200, ge=1, le=1000)
     prefetch: int = Field(default=600, ge=1)
     """Three batches: one that is committed, one that waits behind it, one on its way. A lone message fills neither and waits for none."""
-    linger_seconds: float = Field(default=0.005, ge=0)
+    linger_seconds: float = Field(default=0.003, ge=0)
     """How long a busy process waits for a fuller batch; a lone message never waits."""
     calls_in_flight: int = Field(default=16, ge=1)
     publish_lease_seconds: float = Field(default=10, gt=0)
