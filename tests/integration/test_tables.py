@@ -89,7 +89,7 @@ def _lease(connection: Connection, limit: int = 100, at: datetime = LATER) -> li
 
 def _firsts(rows: Sequence[OutboxRow]) -> list[OutboxRow]:
     """As they are leased: each the first of its order."""
-    return [replace(row, is_first=True) for row in rows]
+    return [row._replace(is_first=True) for row in rows]
 
 
 def test_outbox_rows_are_leased_when_their_lease_is_over_in_the_order_of_their_writing(
@@ -122,7 +122,7 @@ def test_of_each_order_only_the_first_event_that_stands_is_leased(two: tuple[Con
 
 def test_events_about_no_order_wait_for_nothing(two: tuple[Connection, Connection]) -> None:
     one, other = two
-    rows = [replace(_outbox_row(), subject="") for _ in range(3)]
+    rows = [_outbox_row()._replace(subject="") for _ in range(3)]
     assert tables.write_outbox(one, rows[:1], AT, SOON, WRITER) == set()
     assert tables.write_outbox(other, rows[1:2], AT, SOON, SWEEPER) == set()
     tables.release_outbox(one, [rows[0].id], AT)
