@@ -20,10 +20,9 @@ from shared.cli.terminal import NotDone, complain, ending_clearly, say
 from shared.delivery import topology
 from shared.metrics import labels_by_metric
 from shared.policy import Policy, PolicyRefused, load
-from shared.policy.compilation import DOCUMENTS, compile_all
+from shared.policy.compilation import DOCUMENTS, MODELS, compile_all
 from shared.policy.compile_broker import WiringRefused
 from shared.policy.compile_databases import Cluster
-from shared.policy.compile_models import INTERNAL_FILE, STOREFRONT_FILE
 from shared.policy.event_models import event_differences, label_differences, never_differences, part_differences
 from shared.policy.live_broker import broker_differences
 from shared.policy.live_databases import cluster_differences
@@ -34,7 +33,6 @@ app = typer.Typer(no_args_is_help=True, help="The privacy policy: compile it, an
 app.command(name="requests")(privacy_requests.requests)
 app.command(name="prove")(privacy_requests.prove_erasure)
 app.add_typer(complaints, name="complaints")
-MODELS = (INTERNAL_FILE, STOREFRONT_FILE)
 _DOCUMENTS = ROOT / "docs" / "privacy"
 _ADMIN_URLS: dict[Cluster, str] = {"data": "ADMIN_POSTGRES_URL", "keyring": "ADMIN_KEYRING_POSTGRES_URL"}
 

@@ -8,13 +8,15 @@ from typing import Any
 
 from shared.policy.compile_broker import Wiring, compile_broker
 from shared.policy.compile_databases import OWNER_RIGHTS, ROLE, database_names, personal_columns, tables_of
-from shared.policy.compile_models import compile_models
+from shared.policy.compile_models import INTERNAL_FILE, STOREFRONT_FILE, compile_models
 from shared.policy.compile_outgoing import schemas
 from shared.policy.document import Policy
 from shared.policy.documents import processing_record, public_page
 
 DOCUMENTS = ("what-is-kept.md", "processing.md")
 """The documents that stand in the repository, under `docs/privacy`."""
+MODELS = (INTERNAL_FILE, STOREFRONT_FILE)
+"""The modules that stand in the repository, each at its own path."""
 
 
 def compile_all(policy: Policy, wiring: Wiring) -> dict[str, str]:

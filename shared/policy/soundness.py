@@ -244,7 +244,13 @@ def _servers(policy: Policy) -> Iterator[Found]:
 
 def _models(policy: Policy) -> Iterator[Found]:
     """Everything that a model is made of is known: groups of fields, kinds of members, the parts they belong to."""
+    groups: dict[str, object] = {}
     for name, part in policy.parts.items():
+        for group, its in part.groups.items():
+            # One class is compiled for all parts that have the group.
+            made_of = (its, {field: told.grammar for field, told in part.fields.items() if field.startswith(f"{group}.")})
+            if groups.setdefault(group, made_of) != made_of:
+                yield ("parts", name, "groups", group), "group_unclear", "another part's group of this name is made otherwise"
         for field, told in part.fields.items():
             path: Path = ("parts", name, "fields", field)
             group, dot, _ = field.rpartition(".")

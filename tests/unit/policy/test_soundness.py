@@ -155,6 +155,8 @@ SEEDS: list[tuple[str, str, Seed]] = [
     ("column_unknown", "databases.tables.orders.answers.with_boxes", put("databases/tables/orders/answers/with_boxes", ["kind"])),
     # what the models are made of
     ("group_unknown", "parts.recipient.fields.address.city", out("parts/recipient/groups/address")),
+    ("group_unclear", "parts.billing.groups.address", put("parts/billing/fields/address.city/grammar", "name")),
+    ("group_unclear", "parts.billing.groups.address", put("parts/billing/groups/address", {"statement": "Another."})),
     ("grammar_missing", "parts.contact.fields.email", out("parts/contact/fields/email/grammar")),
     ("grammar_unknown", "parts.contact.fields.email", put("parts/contact/fields/email/grammar", "e_mail")),
     ("default_unclear", "parts.contact.fields.language", put("parts/contact/fields/language/grammar", "language")),
