@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import http.client
 import json
 import os
 import re
@@ -19,7 +18,7 @@ from urllib.parse import urlsplit
 
 import amqp.exceptions
 
-from deploy.local import databases, servers
+from deploy.local import databases, doors, servers
 from deploy.local.backups import Target
 from deploy.local.broker import PrivateBroker
 from deploy.local.broker_cluster import BrokerCluster
@@ -230,6 +229,7 @@ class Stack:
         for service in SERVICES:
             self._wait_service(service)
             progress(f"{service.capitalize()} is ready at {self.env[f'{service.upper()}_HTTP_URL']}.")
+        self._wait_keys()
         write_private(self.folder / "env", "".join(f"{name}={value}\n" for name, value in self.env.items()))
 
     def _configure(
@@ -350,7 +350,12 @@ class Stack:
 
     def _wait_service(self, service: str) -> None:
         address = self._environments()[service]["HTTP_ADDRESS"]
-        self._program(service).wait_ready(lambda: _is_ready(address), _READY_SECONDS)
+        self._program(service).wait_ready(lambda: doors.is_ready(address), _READY_SECONDS)
+
+    def _wait_keys(self) -> None:
+        # Ready is each for itself; that orders has heard of all their keys is what a storefront needs.
+        address = self._environments()["orders"]["HTTP_ADDRESS"]
+        self._program("orders").wait_ready(lambda: doors.shows_keys_of(address, databases.KEYRING_SERVICES), _READY_SECONDS)
 
     def _environments(self) -> dict[str, dict[str, str]]:
         path = self.folder / "services.json"
@@ -389,15 +394,3 @@ class Stack:
         with (self.folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
-
-
-def _is_ready(address: str) -> bool:
-    host = urlsplit(f"//{address}")
-    connection = http.client.HTTPConnection(host.hostname or "127.0.0.1", host.port, timeout=5)
-    try:
-        connection.request("GET", "/ready")
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()

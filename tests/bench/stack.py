@@ -12,13 +12,12 @@ from contextlib import contextmanager
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
-import requests
 from psycopg import sql
 
 from deploy.local import databases
 from deploy.local.broker import VIRTUAL_HOST, PrivateBroker
 from deploy.local.configuration import SANDBOXES, SERVICES, Configuration
-from deploy.local.processes import StartError, wait_until
+from deploy.local.processes import StartError
 from deploy.local.servers import Servers
 from deploy.local.stack import ROOT, Stack
 
@@ -26,7 +25,6 @@ FOLDER = ROOT / ".bench"
 _CALM = ("--lose-answers", "0", "--repeat-webhooks", "0", "--decline", "0")
 _GIVEN = ("BROWNPAPER_AMQP_URI", "BROWNPAPER_RABBITMQ_API_URL", "BROWNPAPER_POSTGRES_URL", "BROWNPAPER_KEYRING_POSTGRES_URL")
 _STOP_SECONDS = 25.0
-_READY_SECONDS = 60.0
 
 
 def _environ() -> dict[str, str]:
@@ -60,7 +58,7 @@ class BenchStack(Stack):
             self._start_service(service)
         for service in SERVICES:
             self._wait_service(service)
-        self.await_keys()
+        self._wait_keys()
 
     def rest(self) -> None:
         """End the services in order; servers and sandboxes go on."""
@@ -74,12 +72,6 @@ class BenchStack(Stack):
         """End the sandboxes: from now on the outside parties answer from memory, or nobody asks them."""
         for sandbox in SANDBOXES:
             self._program(sandbox.party).stop(signal.SIGTERM, _STOP_SECONDS)
-
-    def await_keys(self) -> None:
-        """Wait until orders shows the three sealing keys."""
-        url = self.env["ORDERS_HTTP_URL"] + "/keys"
-        if not wait_until(lambda: len(requests.get(url, timeout=10).json()) == 3, _READY_SECONDS):
-            raise StartError("the services' sealing keys did not arrive at orders")
 
     def make_set(self, name: str, *, like: str | None = None) -> None:
         """Make the databases of this set where they are not there yet: empty, or copies of another set that nobody uses now."""
@@ -179,7 +171,6 @@ def bench_stack(progress: Callable[[str], None]) -> Iterator[BenchStack]:
         stack = BenchStack()
         try:
             stack.up(progress)
-            stack.await_keys()
             yield stack
         finally:
             stack.remove()

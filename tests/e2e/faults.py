@@ -30,7 +30,7 @@ from shared.cli.settings import Settings
 from shared.cli.tally import Tally
 from shared.cli.workers import Workers
 from tests.component.events import order_placed
-from tests.integration.facts import ask, rows, wait_for
+from tests.integration.facts import rows, wait_for
 from tests.integration.scene import Service, new_number
 from tests.integration.wire import Wire
 
@@ -203,7 +203,6 @@ def _run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     try:
         stack.up()
         it = Run(stack)
-        wait_for(lambda: len(ask("GET", f"{it.env['ORDERS_HTTP_URL']}/keys").json()) == 3, "the three keys")
         it.start()
         yield it
         it.close()

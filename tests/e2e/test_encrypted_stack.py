@@ -20,7 +20,7 @@ from shared.cli.sandboxes import Sandboxes
 from shared.lines import is_here
 from tests.component.events import order_placed
 from tests.e2e.conftest import Shop
-from tests.integration.facts import ask, rows, wait_for
+from tests.integration.facts import rows
 
 ORDERS = 3
 
@@ -36,7 +36,6 @@ def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     try:
         stack.up()
         shop = Shop(stack)
-        wait_for(lambda: len(json.loads(ask("GET", f"{shop.env['ORDERS_HTTP_URL']}/keys").body)) == 3, "the three keys")
         yield shop
         shop.answers.close()
     finally:

@@ -16,10 +16,8 @@ from psycopg import sql
 
 from deploy.local import servers, unprivileged
 from deploy.local.configuration import SANDBOXES, SERVICES, Configuration, Sandbox
-from deploy.local.processes import wait_until
 from deploy.local.stack import ROOT, Stack
 from shared.delivery.steps import DIE_AT
-from tests.integration.facts import ask
 from tests.proof.recorder import Recorder
 
 CALM = ("--seed", "7", "--lose-answers", "0.05", "--repeat-webhooks", "0.05", "--decline", "0")
@@ -65,7 +63,6 @@ class Stage(Stack):
         else:
             super().up(progress)
             self._is_known = True
-        wait_until(lambda: len(ask("GET", f"{self.env['ORDERS_HTTP_URL']}/keys").json()) == len(KEYRINGS), 60)
 
     def remove(self) -> None:
         for recorder in self.recorders.values():
