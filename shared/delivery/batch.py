@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -20,6 +20,7 @@ import psycopg
 from shared.contracts.errors import Parked, Refused, TryLater
 from shared.database import Contended, Database, DatabaseUnavailable, type_of_connection
 from shared.delivery import held_messages, tables
+from shared.delivery.confirmed import Confirmed
 from shared.delivery.endings import Endings, ending_of
 from shared.delivery.ladder import Ladder
 from shared.delivery.steps import reach
@@ -78,7 +79,7 @@ class Outcome:
 class Batches:
     """Runs deliveries through a door's methods.
 
-    The leases are how long this process, the `writer`, may take to publish and to call.
+    The leases are how long this process, the `writer`, may take to publish and to call. What is `confirmed` is forgotten on the way.
     """
 
     def __init__(
@@ -91,9 +92,11 @@ class Batches:
         writer: UUID,
         publish_lease: timedelta,
         call_lease: timedelta,
+        confirmed: Confirmed,
     ) -> None:
         self._database, self._store_class, self._speaker, self._endings = database, store_class, speaker, Endings(ladder)
         self.writer, self.publish_lease, self.call_lease = writer, publish_lease, call_lease
+        self._confirmed = confirmed
 
     def run(self, door: Door, read: Reader, deliveries: Sequence[Delivery]) -> list[Outcome]:
         """Handle these, commit, and say what came of it.
@@ -186,7 +189,9 @@ class Batches:
 
     def _transaction(self, door: Door, deliveries: Sequence[Delivery]) -> Outcome:
         at = datetime.now(UTC)
-        with self._database.together() as connection:
+        with self._confirmed.taken() as confirmed, self._database.together() as connection:
+            if confirmed:
+                tables.delete_outbox(connection, confirmed)
             recorder = Recorder(self._speaker, at)
             store = self._store_class(connection, recorder)
             outcome = Outcome()
@@ -208,7 +213,9 @@ class Batches:
             must_wait = tables.write_outbox(connection, recorder.outbox, at, until, self.writer) if recorder.outbox else ()
             reach("events_written")
         # Their answers have come with the commit's.
-        outcome.intents = [replace(intent, leased_until=leased_until) for intent in recorder.intents if intent.id in intents]
+        outcome.intents = [intent for intent in recorder.intents if intent.id in intents]
+        for intent in outcome.intents:
+            intent.leased_until = leased_until
         outcome.outbox = [row for row in recorder.outbox if row.id not in must_wait]
         return outcome
 

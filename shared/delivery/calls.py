@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any
@@ -116,7 +115,8 @@ class Calls:
         def work_off() -> None:
             while waiting:
                 intent = waiting.popleft()
-                self._call(method, replace(intent, brought=brought.get(intent.about)) if brought else intent)
+                intent.brought = brought.get(intent.about)
+                self._call(method, intent)
 
         # No more greenthreads than may call at once: one for each intent would cost more than many a call.
         for ours in [eventlet.spawn(work_off) for _ in range(min(len(intents), self._settings.calls_in_flight))]:
@@ -169,7 +169,10 @@ class Calls:
                 is_ours = tables.renew_lease(connection, intent.id, intent.leased_until, until)
         except TryLater:
             return None  # the sweep takes it up when the database is back
-        return replace(intent, leased_until=until) if is_ours else None
+        if not is_ours:
+            return None
+        intent.leased_until = until
+        return intent
 
     def _settle(self, intent: IntentRow, outcome: Any) -> None:
         self._submit(

@@ -22,6 +22,7 @@ from shared.delivery import topology
 from shared.delivery.amqp import Consumer, Publisher
 from shared.delivery.batch import Batches, Door, Outcome
 from shared.delivery.calls import Calls, Settlement
+from shared.delivery.confirmed import Confirmed
 from shared.delivery.horizon import Horizon
 from shared.delivery.ladder import Ladder
 from shared.delivery.line import Line
@@ -52,6 +53,7 @@ class Engine(SharedExtension):
         self._horizon = Horizon(timedelta(seconds=settings.inbox_horizon_seconds))
         publish_lease, call_lease = timedelta(seconds=settings.publish_lease_seconds), timedelta(seconds=settings.lease_seconds)
         writer = uuid4()  # this process, among those that share the service's outbox
+        confirmed = Confirmed()
         self.database = Database(settings.database_url, name=service)
         # Losing the deletion of a confirmed row only publishes it twice; it need not wait for the disk.
         self._relay_database = Database(settings.database_url, name=f"{service}.relay", synchronous_commit=False)
@@ -63,8 +65,9 @@ class Engine(SharedExtension):
             writer=writer,
             publish_lease=publish_lease,
             call_lease=call_lease,
+            confirmed=confirmed,
         )
-        self._relay = Relay(service, Publisher(settings.amqp_uri, f"{service}.relay"), self._relay_database, ladder)
+        self._relay = Relay(service, Publisher(settings.amqp_uri, f"{service}.relay"), self._relay_database, ladder, confirmed)
         self._consumer = Consumer(
             settings.amqp_uri, f"{service}.consumer", topology.queues_of(service), self._receive, prefetch=settings.prefetch
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from operator import attrgetter
 from time import monotonic
 from uuid import UUID
 
@@ -17,13 +16,13 @@ from shared.contracts.errors import TryLater
 from shared.database import Database
 from shared.delivery import tables
 from shared.delivery.amqp import Publisher
+from shared.delivery.confirmed import IN_TABLE_ORDER, Confirmed
 from shared.delivery.ladder import Ladder
 from shared.delivery.steps import reach
 from shared.delivery.work import OutboxRow
 
 _log = logging.getLogger("brownpaper.delivery")
 _STOP = object()
-_NUMBER = attrgetter("int")  # the order of UUIDs, found faster than by comparing them
 FIRST_RETRY = 3  # the rung of the ladder on which an event begins that no queue took: nothing mends that within a second
 HELD_BACK_SECONDS = 60  # longer than any batch of ours stands in this line
 MOST_ROWS = 500
@@ -31,17 +30,20 @@ MOST_BYTES = 2 * 1024 * 1024
 MOST_IN_HAND = 20_000
 ROOM_BELOW_ROWS = 2 * MOST_ROWS  # never empty in a busy process, and a second's work at most
 IDLE_SECONDS = 5
+SOON_SECONDS = 0.02  # a busy process begins its next transaction within that time
+FORGET_AGAIN_SECONDS = 0.5
 
 
 class Relay:
     """Publishes what `publish` hands over, in order, many at a time, on one connection in one greenthread (`run`).
 
-    What the broker does not confirm stands in the outbox and is taken up by the sweep when its lease has run out. `database` should not
-    wait for the disk: losing the deletion of a confirmed row only publishes it twice, and the hearers' inboxes know it.
+    What the broker confirms is forgotten by the next transaction of a batch, or here when none comes soon. What it does not confirm stands
+    in the outbox and is taken up by the sweep when its lease has run out. `database` should not wait for the disk: see `Confirmed`.
     """
 
-    def __init__(self, service: str, publisher: Publisher, database: Database, ladder: Ladder) -> None:
+    def __init__(self, service: str, publisher: Publisher, database: Database, ladder: Ladder, confirmed: Confirmed) -> None:
         self._service, self._publisher, self._database, self._ladder = service, publisher, database, ladder
+        self._confirmed = confirmed
         self._waiting: Queue = Queue()
         self._rows_in_hand = 0
         self._failing: dict[str, float] = {}  # order → until when its events in this line are left to the sweep
@@ -74,17 +76,20 @@ class Relay:
             try:
                 batch, is_stopping = self._next_rows()
             except Empty:
-                self._publisher.idle()
+                if not self._confirmed:
+                    self._publisher.idle()
+                self._forget()
                 continue
             if batch:
                 self._publish(batch)
                 self._rows_in_hand -= len(batch)
+        self._forget()
         self._publisher.close()
 
     def _next_rows(self) -> tuple[list[OutboxRow], bool]:
         """What waits, up to a limit, and whether to stop after it. Raises Empty after a while without any."""
         batch: list[OutboxRow] = []
-        rows = self._waiting.get(timeout=IDLE_SECONDS)
+        rows = self._waiting.get(timeout=SOON_SECONDS if self._confirmed else IDLE_SECONDS)
         length = 0
         while rows is not _STOP:
             batch.extend(rows)
@@ -111,8 +116,10 @@ class Relay:
             metrics.published.labels(self._service, "in_doubt").inc(len(in_doubt))
         if failed or in_doubt:
             self._hold_back(row for row in rows if row.id not in confirmed)
-        self._settle(confirmed, failed, in_doubt | held_back)
-        reach("forgotten")
+        self._confirmed.add(confirmed)
+        if len(self._confirmed) >= MOST_ROWS:
+            self._forget()  # no batch has come for a long time: these are another's, from the sweep
+        self._put_off(failed, in_doubt | held_back)
         if in_doubt:
             eventlet.sleep(0.5)
 
@@ -133,17 +140,29 @@ class Relay:
         free = [row for row in rows if row.subject not in self._failing or row.is_first]
         return free, {row.id for row in rows} - {row.id for row in free}
 
-    def _settle(self, confirmed: set[UUID], failed: set[UUID], soon: set[UUID]) -> None:
-        """Forget what is confirmed, and let the sweep take up the rest after a while."""
+    def _forget(self) -> None:
+        """Delete what is confirmed and was not taken by a batch."""
+        if not self._confirmed:
+            return
+        try:
+            with self._confirmed.taken() as ids, self._database.single() as connection:
+                tables.delete_outbox(connection, ids)
+        except TryLater:
+            _log.warning("database_unavailable", extra={"batch": len(self._confirmed)})
+            eventlet.sleep(FORGET_AGAIN_SECONDS)
+        reach("forgotten")
+
+    def _put_off(self, failed: set[UUID], soon: set[UUID]) -> None:
+        """Let the sweep take up what was not taken by the broker, after a while."""
+        if not (failed or soon):
+            return
         now = datetime.now(UTC)
         try:
-            # Each statement is its own transaction: one round trip instead of three, and none depends on another.
+            # Each statement is its own transaction: none depends on another.
             with self._database.single() as connection:
-                if confirmed:
-                    tables.delete_outbox(connection, sorted(confirmed, key=_NUMBER))
                 if failed:
-                    tables.release_outbox(connection, sorted(failed, key=_NUMBER), now + self._ladder.delay(FIRST_RETRY))
+                    tables.release_outbox(connection, sorted(failed, key=IN_TABLE_ORDER), now + self._ladder.delay(FIRST_RETRY))
                 if soon:
-                    tables.release_outbox(connection, sorted(soon, key=_NUMBER), now + timedelta(seconds=1))
+                    tables.release_outbox(connection, sorted(soon, key=IN_TABLE_ORDER), now + timedelta(seconds=1))
         except TryLater:
-            _log.warning("database_unavailable", extra={"batch": len(confirmed) + len(failed) + len(soon)})
+            _log.warning("database_unavailable", extra={"batch": len(failed) + len(soon)})

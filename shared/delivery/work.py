@@ -90,11 +90,12 @@ class OutboxRow(NamedTuple):
     is_first: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class IntentRow:
     """An intent as it is performed. `in_doubt`: an earlier try may have reached the party, so look it up first.
 
-    `brought` is what the door's `prepares` method found for this order: it may hold a personal part and is written nowhere.
+    `leased_until` is set when it is written, and renewed. `brought` is what the door's `prepares` method found for this order: it may hold a
+    personal part and is written nowhere.
     """
 
     id: UUID

@@ -15,17 +15,17 @@ import psycopg
 import pytest
 
 from shared.contracts.errors import TryLater
-from shared.contracts.events import PaymentCaptured
 from shared.database import Database, DatabaseUnavailable
 from shared.delivery import relay as relay_module
 from shared.delivery import tables
 from shared.delivery.amqp import Publisher
 from shared.delivery.batch import Batches
 from shared.delivery.calls import Calls
+from shared.delivery.confirmed import Confirmed
 from shared.delivery.ladder import Ladder
 from shared.delivery.relay import Relay
 from shared.delivery.sweep import Sweep
-from shared.delivery.work import Delivery, OutboxRow, Store, Work
+from shared.delivery.work import OutboxRow, Store
 from tests.integration.conftest import DatabaseOf
 
 EXCHANGE, KIND, QUEUE = "payments.events", "payment_captured", "orders.events"
@@ -89,7 +89,8 @@ class Meanwhile:
 
 
 def a_sweep(database: Database, line: Line, happens: Callable[[], None] = lambda: None) -> Sweep:
-    batches = Batches(database, Store, "payments", Ladder(), writer=US, publish_lease=LEASE, call_lease=LEASE)
+    leases = {"publish_lease": LEASE, "call_lease": LEASE}
+    batches = Batches(database, Store, "payments", Ladder(), writer=US, confirmed=Confirmed(), **leases)
     between = cast(Database, Meanwhile(database, happens))
     return Sweep(between, database, cast(Relay, line), cast(Calls, Idle()), lambda _delivery: None, batches, 1)
 
@@ -141,7 +142,7 @@ def test_a_sweep_finds_nothing_while_the_relay_has_no_room(database_of: Database
 
 @pytest.fixture
 def a_relay(vhost_uri: str) -> Callable[[Database], Relay]:
-    return lambda database: Relay("payments", Publisher(vhost_uri, "test"), database, Ladder())
+    return lambda database: Relay("payments", Publisher(vhost_uri, "test"), database, Ladder(), Confirmed())
 
 
 def publish_all(relay: Relay) -> None:
@@ -223,61 +224,3 @@ def test_an_event_in_doubt_holds_back_its_order_until_the_sweep_has_brought_it_t
         publish_all(relay)
         came += heard(vhost_uri)
     assert came == [("A-1", f"{number}.00") for number in range(1, times + 2)]
-
-
-# ── a commit in doubt ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class NothingKept(Store):
-    """A store that keeps nothing of its own."""
-
-    def shelves(self) -> tuple[()]:
-        return ()
-
-    def prefetch(self, deliveries: object) -> None:
-        pass
-
-
-class Teller:
-    """A door that says what it is asked to say."""
-
-    def carries_part(self, _delivery: Delivery) -> bool:
-        return False
-
-    def say(self, event: PaymentCaptured, work: Work[NothingKept]) -> None:
-        work.tell(event)
-
-
-def test_what_a_commit_in_doubt_wrote_is_waited_for_by_the_later_events_of_its_order(database_of: DatabaseOf) -> None:
-    database = database_of("payments")
-    batches = Batches(database, NothingKept, "payments", Ladder(), writer=uuid.uuid4(), publish_lease=LEASE, call_lease=LEASE)
-
-    def ask(number: str, amount: str, *, is_answer_lost: bool = False) -> list[str]:
-        """Handle one, and give what this process may publish of it."""
-        event = PaymentCaptured(shop="https://shop.example", order_number=number, currency="USD", amount=amount)
-        asked = Delivery("say", event, lambda _ending: None, about=event.about())
-        together = database.together
-
-        @contextmanager
-        def commits_without_an_answer() -> Iterator[Any]:
-            with together() as connection:
-                yield connection
-            raise DatabaseUnavailable
-
-        if not is_answer_lost:
-            outcomes = batches.run(Teller(), cast(Any, None), [asked])
-            return [json.loads(it.body)["data"]["amount"] for outcome in outcomes for it in outcome.outbox]
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(database, "together", commits_without_an_answer)
-            with pytest.raises(DatabaseUnavailable):
-                batches.run(Teller(), cast(Any, None), [asked])
-        return []
-
-    assert ask("A-1", "1.00") == ["1.00"]
-    assert ask("A-2", "1.00", is_answer_lost=True) == []
-    assert ask("A-2", "2.00") == [], "it would overtake what stands in the table and in nobody's line"
-    assert ask("B-1", "1.00") == ["1.00"], "another order waits for nothing"
-    with database.begin() as connection:
-        after = now() + 2 * LEASE
-        swept = tables.lease_outbox(connection, after, after + LEASE, 10, batches.writer)
-    assert [json.loads(it.body)["data"]["amount"] for it in swept if it.subject.endswith("A-2")] == ["1.00"]

@@ -11,6 +11,7 @@ import pytest
 from shared.contracts.errors import TryLater
 from shared.database import Database, DatabaseUnavailable
 from shared.delivery.batch import Batches, Reading
+from shared.delivery.confirmed import Confirmed
 from shared.delivery.ladder import Ladder
 from shared.delivery.work import Delivery, RawMessage, Store
 
@@ -18,7 +19,9 @@ from shared.delivery.work import Delivery, RawMessage, Store
 def batches() -> Batches:
     no_database = cast(Database, object())
     lease = timedelta(seconds=1)
-    return Batches(no_database, Store, "orders", Ladder(), writer=uuid4(), publish_lease=lease, call_lease=lease)
+    return Batches(
+        no_database, Store, "orders", Ladder(), writer=uuid4(), publish_lease=lease, call_lease=lease, confirmed=Confirmed()
+    )
 
 
 def delivery() -> Delivery:

@@ -22,6 +22,7 @@ from shared.contracts.errors import Parked, TryLater, Unanswered
 from shared.contracts.values import OrderKey
 from shared.database import DatabaseUnavailable
 from shared.delivery.batch import Batches, Reading
+from shared.delivery.confirmed import Confirmed
 from shared.delivery.engine import Settlement
 from shared.delivery.horizon import Horizon
 from shared.delivery.ladder import Ladder
@@ -97,6 +98,7 @@ class World:
                 writer=uuid4(),
                 publish_lease=A_MINUTE,
                 call_lease=A_MINUTE,
+                confirmed=Confirmed(),
             )
             for name, database in self.databases.items()
         }
