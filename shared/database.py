@@ -12,7 +12,7 @@ import re
 import threading
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -36,6 +36,7 @@ set_json_loads(orjson.loads)
 _poll, _POLLOUT = original("select").poll, original("select").POLLOUT
 T = TypeVar("T")
 type_of_connection = psycopg.Connection[tuple[Any, ...]]
+type_of_cursor = psycopg.Cursor[tuple[Any, ...]]
 
 
 class DatabaseUnavailable(TryLater):
@@ -96,10 +97,10 @@ def _is_unavailable(error: psycopg.Error) -> bool:
 
 
 class Awaited(Set[T]):
-    """What a statement gives, as a set that waits for its rows when it is first looked at."""
+    """What a statement gives, as a set that waits for it when it is first looked at: `fetch` is called then, once."""
 
-    def __init__(self, rows: Iterable[T]) -> None:
-        self._rows: Iterable[T] | None = rows
+    def __init__(self, fetch: Callable[[], Iterable[T]]) -> None:
+        self._fetch: Callable[[], Iterable[T]] | None = fetch
         self._read: frozenset[T] = frozenset()
 
     def __contains__(self, member: object) -> bool:
@@ -113,8 +114,8 @@ class Awaited(Set[T]):
 
     @property
     def _members(self) -> frozenset[T]:
-        if self._rows is not None:
-            self._read, self._rows = frozenset(self._rows), None
+        if self._fetch is not None:
+            self._read, self._fetch = frozenset(self._fetch()), None
         return self._read
 
 

@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from uuid import UUID
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from services.notifications.letters import RenderedMail, Shop
+from services.notifications.letters import RenderedMail, Shop, texts_from
 from services.notifications.mail_format import Mailbox, assemble_plain, date_header, header, mailbox_header, one_line
 from shared.contracts.errors import Parked
 
@@ -87,14 +85,7 @@ class Ways:
     out: str | None = None
 
 
-_ENVIRONMENT = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=False,  # noqa: S701 - plain text, which has nothing to escape
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    auto_reload=False,
-)
+_ENVIRONMENT = texts_from(Path(__file__).parent / "templates", autoescape=False)
 TEXTS = {kind: _ENVIRONMENT.get_template(f"en/{kind}.txt.j2") for kind in CIRCULARS}
 
 

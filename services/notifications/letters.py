@@ -177,20 +177,23 @@ class _Texts:
     html: Template
 
 
+def texts_from(folder: Path, *, autoescape: bool) -> Environment:
+    """The templates of this folder. They have no globals, which each rendering would copy several times."""
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=autoescape,  # noqa: S701 - off for plain text only, which has nothing to escape
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        cache_size=-1,  # all of them, in a plain dictionary without a lock
+    )
+    environment.globals.clear()
+    return environment
+
+
 def _read_templates(folder: Path) -> dict[tuple[str, str], _Texts]:
-    loader = FileSystemLoader(folder)
-
-    def environment(*, autoescape: bool) -> Environment:
-        return Environment(
-            loader=loader,
-            autoescape=autoescape,  # noqa: S701 - off for plain text only, which has nothing to escape
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-
-    plain, escaped = environment(autoescape=False), environment(autoescape=True)
+    plain, escaped = texts_from(folder, autoescape=False), texts_from(folder, autoescape=True)
     return {
         (tag, kind): _Texts(tag, style, plain.get_template(f"{tag}/{kind}.txt.j2"), escaped.get_template(f"{tag}/{kind}.html.j2"))
         for tag, style in _LANGUAGES.items()

@@ -25,6 +25,7 @@ from shared.contracts.errors import Parked
 from shared.contracts.values import OrderKey
 
 _BOUNDARY = "=_brown_paper"  # "=_" occurs neither in quoted-printable nor in base64: no encoded body can hold it
+_PART_END = f"--{_BOUNDARY}".encode()
 _ENCODED_WORD_BYTES = 39  # with "Subject: " before it such a word still ends within the 76 columns of RFC 2047 section 2
 _ASCII_LINE = 66
 _ASCII_BYTES = bytes(range(128))
@@ -140,7 +141,7 @@ def assemble_plain(headers: Iterable[str], text: str, language: str) -> bytes:
 
 def _body(content: str) -> bytes:
     data = content.replace("\n", "\r\n").encode()
-    if _is_fit_as_it_is(data):
+    if content.isascii() and _is_fit_as_it_is(data):
         return b"; charset=utf-8\r\nContent-Transfer-Encoding: 7bit\r\n\r\n" + data
     if len(data.translate(None, _ASCII_BYTES)) * 6 > len(data):
         name, encoded = b"base64", base64.encodebytes(data).replace(b"\n", b"\r\n")
@@ -150,8 +151,8 @@ def _body(content: str) -> bytes:
 
 
 def _is_fit_as_it_is(data: bytes) -> bool:
-    """Whether a body is lines of printable ASCII that every server passes on unchanged, none of which could end the part it stands in."""
-    if data.translate(None, _PRINTABLE) or data.count(b"\r") != data.count(b"\n") or f"--{_BOUNDARY}".encode() in data:
+    """Whether an ASCII body is printable lines that every server passes on unchanged, none of which could end the part it stands in."""
+    if data.translate(None, _PRINTABLE) or data.count(b"\r") != data.count(b"\n") or _PART_END in data:
         return False
     if b" \r\n" in data or data.endswith(b" ") or b"\nFrom " in data or data.startswith(b"From "):
         return (

@@ -121,7 +121,7 @@ def contacts(connection: type_of_connection, keys: Sequence[OrderKey]) -> list[t
         [list(column) for column in zip(*keys, strict=True)],
         binary=True,
     )
-    return list(rows)
+    return rows.fetchall()
 
 
 def replace_contact(connection: type_of_connection, key: OrderKey, contact: dict[str, Any]) -> bool:

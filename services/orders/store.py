@@ -97,7 +97,7 @@ class OrdersReads:
 
     def intake_keys(self, at: datetime) -> list[IntakeKey]:
         """The services' keys that have not expired, the last announced of each service first."""
-        with self._database.begin() as connection:
+        with self._database.single() as connection:
             rows = connection.execute(
                 "select service, key_id, public_key, expires_at from intake_keys where expires_at > %s order by service, announced_at desc",
                 (at,),
@@ -106,7 +106,7 @@ class OrdersReads:
 
     def order(self, key: OrderKey) -> Order | None:
         columns = ", ".join(ORDERS.names)
-        with self._database.begin() as connection:
+        with self._database.single() as connection:
             row = connection.execute(
                 f"select {columns} from orders where shop = %s and order_number = %s",  # noqa: S608 - names of ours
                 key,

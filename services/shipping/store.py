@@ -132,16 +132,18 @@ class ShippingReads:
         """The orders that these pick lists or parcels belong to; unknown ones are left out."""
         if column not in ("pick_list", "parcel"):
             raise ValueError(column)
+        if not names:
+            return {}
         # A parcel is found by its pick list: the two bear one code, and one index is less to write and to keep in memory.
         codes = [pick_list_of(name) for name in names] if column == "parcel" else list(names)
         statement = f"select {column}, shop, order_number from shipments where pick_list = any(%b::text[])"  # noqa: S608 - one of two
-        with self._database.begin() as connection:
-            found = {name: OrderKey(shop, number) for name, shop, number in connection.execute(statement, (codes,))}
+        with self._database.single() as connection:
+            found = {name: OrderKey(shop, number) for name, shop, number in connection.execute(statement, (codes,)).fetchall()}
         return {name: found[name] for name in names if name in found}
 
     def work(self, state: str, limit: int) -> list[WorkItem]:
         """What waits for staff in this state, oldest first."""
-        with self._database.begin() as connection:
+        with self._database.single() as connection:
             rows = connection.execute(
                 """
                 select pick_list, parcel, order_number, shipping_service, placed_at, tracking_number, lines
@@ -150,11 +152,11 @@ class ShippingReads:
                 """,
                 (state, limit),
             )
-            return [_work_item(row) for row in rows]
+            return [_work_item(row) for row in rows.fetchall()]
 
     def pick_list(self, pick_list: str) -> tuple[WorkItem, datetime] | None:
         """A pick list and when it was issued."""
-        with self._database.begin() as connection:
+        with self._database.single() as connection:
             row = connection.execute(
                 """
                 select pick_list, parcel, order_number, shipping_service, placed_at, tracking_number, lines, facts ->> 'pick_list_issued'

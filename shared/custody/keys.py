@@ -92,15 +92,14 @@ def find_keys(connection: type_of_connection, names: Sequence[KeyName]) -> dict[
     )
     return {
         KeyName(person, item, part): WrappedKey(version or "", Wrapped(master_id, wrapped) if master_id else None, state)
-        for person, item, part, version, master_id, wrapped, state in rows
+        for person, item, part, version, master_id, wrapped, state in rows.fetchall()
     }
 
 
 # ── the record of openings ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One opening or refusal as it stands in the record. No member names a person: `person` and `item` are digests."""
 
     position: int
@@ -117,7 +116,7 @@ class Entry:
     hash: str
 
 
-COLUMNS = ("position", "at", "actor", "purpose", "part", "form", "person", "item", "policy_version", "ending", "salt", "hash")
+COLUMNS = Entry._fields
 
 
 def last_entry(connection: type_of_connection) -> tuple[int, str]:
@@ -129,7 +128,7 @@ def last_entry(connection: type_of_connection) -> tuple[int, str]:
 
 def add_entries(connection: type_of_connection, entries: Sequence[Entry]) -> None:
     """Write entries that have their places, behind `last_entry` and in its transaction."""
-    rows = [{name: getattr(entry, name) for name in COLUMNS} for entry in entries]
+    rows = [entry._asdict() for entry in entries]
     columns = ", ".join(COLUMNS)
     types = ", ".join(f"{name} {_TYPES.get(name, 'text')}" for name in COLUMNS)
     connection.execute(

@@ -10,15 +10,13 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import orjson
 
-from shared.custody.keys import COLUMNS, Entry
+from shared.custody.keys import Entry
 
-_HASHED = tuple(name for name in COLUMNS if name != "hash")
 FIRST = ""  # what the first entry is bound to
 
 
@@ -35,11 +33,9 @@ class Break:
 
 def hash_of(entry: Entry, before: str) -> str:
     """The hash that this entry must have behind one with the hash `before`."""
-    return _hash({name: getattr(entry, name) for name in _HASHED}, before)
-
-
-def _hash(told: dict[str, Any], before: str) -> str:
-    told["at"] = told["at"].astimezone(UTC).isoformat(timespec="microseconds")
+    told = entry._asdict()
+    del told["hash"]
+    told["at"] = entry.at.astimezone(UTC).isoformat(timespec="microseconds")
     return hashlib.sha256(before.encode() + b"\n" + orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
@@ -47,10 +43,9 @@ def chained(entries: Sequence[Entry], last_position: int, last_hash: str) -> lis
     """The entries with their places and hashes behind the last one that stands."""
     bound = []
     for position, entry in enumerate(entries, last_position + 1):
-        told = {name: getattr(entry, name) for name in _HASHED}
-        told["position"], told["salt"] = position, secrets.token_hex(8)
-        salt, last_hash = told["salt"], _hash(told, last_hash)
-        bound.append(replace(entry, position=position, salt=salt, hash=last_hash))
+        placed = entry._replace(position=position, salt=secrets.token_hex(8))
+        last_hash = hash_of(placed, last_hash)
+        bound.append(placed._replace(hash=last_hash))
     return bound
 
 

@@ -7,7 +7,6 @@ given.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
 from collections.abc import Collection, Sequence
@@ -262,7 +261,7 @@ class Vault:
         return part_key_context(self.service, name)
 
     def _digest(self, *words: str) -> str:
-        return hmac.new(self.secret(_PERSONS_KEY), "\0".join(words).encode(), hashlib.sha256).hexdigest()[:32]
+        return hmac.digest(self.secret(_PERSONS_KEY), "\0".join(words).encode(), "sha256").hex()[:32]
 
     def _find_or_make(self, name: str) -> bytes:
         context, at = service_key_context(self.service, name), datetime.now(UTC)

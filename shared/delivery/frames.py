@@ -8,6 +8,7 @@ specification, sections 2.3.5 (frames), 4.2.6 (content) and 1.8.3.7 (basic.publi
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from struct import Struct
 
 _FRAME_HEAD = Struct(">BHI")  # type, channel, payload's length
@@ -31,6 +32,12 @@ def _frame(kind: int, channel: int, payload: bytes) -> bytes:
     return _FRAME_HEAD.pack(kind, channel, len(payload)) + payload + _FRAME_END
 
 
+@lru_cache(maxsize=1024)  # more than the names that there are
+def _method_frame(channel: int, exchange: str, routing_key: str, mandatory: bool) -> bytes:
+    names = _short(exchange) + _short(routing_key)
+    return _frame(_METHOD, channel, _BASIC_PUBLISH + names + (b"\x01" if mandatory else b"\x00"))
+
+
 def publish_frames(
     *,
     channel: int,
@@ -43,7 +50,7 @@ def publish_frames(
     body: bytes,
 ) -> Iterator[bytes]:
     """The frames of one persistent message; its `type` property is its routing key. Raises ValueError for a name over 255 bytes."""
-    yield _frame(_METHOD, channel, _BASIC_PUBLISH + _short(exchange) + _short(routing_key) + (b"\x01" if mandatory else b"\x00"))
+    yield _method_frame(channel, exchange, routing_key, mandatory)
     properties = _short(content_type) + _PERSISTENT + _short(message_id) + _short(routing_key)
     yield _frame(_HEADER, channel, _CONTENT_HEAD.pack(60, 0, len(body), _FLAGS) + properties)
     piece = frame_max - FRAME_OVERHEAD

@@ -91,7 +91,7 @@ def hold(connection: type_of_connection, row: HeldRow) -> None:
 def lock_held(connection: type_of_connection, ids: Sequence[UUID]) -> Set[UUID]:
     """Lock these held messages and give those that still stand; what is not given back is done or discarded."""
     rows = connection.execute("select id from held where id = any(%b::uuid[]) order by id for update", (list(ids),))
-    return Awaited(identity for (identity,) in rows)
+    return Awaited(lambda: (identity for (identity,) in rows.fetchall()))
 
 
 def release_held(connection: type_of_connection, ids: Sequence[UUID]) -> None:

@@ -7,7 +7,7 @@ processes never wait for each other in a circle.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 import orjson
 
-from shared.database import type_of_connection
+from shared.database import type_of_connection, type_of_cursor
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -74,8 +74,13 @@ def read_rows(connection: type_of_connection, table: Table, keys: Sequence[tuple
     if not keys:
         return ()
     columns = tuple(list(column) for column in zip(*keys, strict=True))
-    asked = connection.execute(table.select, columns, binary=True)
-    return (dict(zip(table.names, row, strict=True)) for row in asked)
+    return _by_column(table, connection.execute(table.select, columns, binary=True))
+
+
+def _by_column(table: Table, asked: type_of_cursor) -> Iterator[Row]:
+    # All are fetched when the first is wanted: one by one, psycopg would be asked for each in Python.
+    for row in asked.fetchall():
+        yield dict(zip(table.names, row, strict=True))
 
 
 class Shelf(Generic[K, T]):

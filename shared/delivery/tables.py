@@ -42,7 +42,7 @@ def claim(connection: type_of_connection, claims: Iterable[tuple[str, str]], at:
         """,
         (at, _json(rows)),
     )
-    return Awaited((source, identity) for source, identity in taken)
+    return Awaited(taken.fetchall)
 
 
 # ── outbox ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -83,7 +83,7 @@ def write_outbox(
             "bodies": [row.body for row in rows],
         },
     )
-    return Awaited(identity for identity, must_wait in written if must_wait)
+    return Awaited(lambda: (identity for identity, must_wait in written.fetchall() if must_wait))
 
 
 def delete_outbox(connection: type_of_connection, ids: Sequence[UUID]) -> None:
@@ -159,13 +159,13 @@ def write_intents(connection: type_of_connection, rows: Sequence[IntentRow], at:
             ),
         ),
     )
-    return Awaited(identity for (identity,) in written)
+    return Awaited(lambda: (identity for (identity,) in written.fetchall()))
 
 
 def lock_intents(connection: type_of_connection, ids: Sequence[UUID]) -> Set[UUID]:
     """Lock these intents and give those that still stand; what is not given back was settled before."""
     rows = connection.execute("select id from intents where id = any(%b::uuid[]) order by id for update", (list(ids),))
-    return Awaited(identity for (identity,) in rows)
+    return Awaited(lambda: (identity for (identity,) in rows.fetchall()))
 
 
 def settle_intents(connection: type_of_connection, ids: Sequence[UUID]) -> None:

@@ -136,7 +136,7 @@ def test_what_is_awaited_is_a_set_that_is_read_once() -> None:
         times.append(1)
         yield from (1, 2, 2)
 
-    awaited = Awaited(read())
+    awaited = Awaited(read)
     assert times == []
     assert awaited == {1, 2}
     assert (1 in awaited, 3 in awaited, len(awaited), sorted(awaited)) == (True, False, 2, [1, 2])

@@ -26,6 +26,13 @@ THINGS = Table("things", key=("one", "two"), columns={"size": "integer"}, changi
 FOR_EVER = Table("things", key=("one", "two"), columns={"size": "integer"})
 
 
+class Found(list[tuple[Any, ...]]):
+    """What a statement found."""
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        return list(self)
+
+
 class Connection:
     """A connection to one table, that notes every statement by its first word, with its parameters."""
 
@@ -33,17 +40,17 @@ class Connection:
         self.rows = dict(rows or {})
         self.statements: list[tuple[str, Any]] = []
 
-    def execute(self, statement: str, parameters: tuple[Any, ...], **_how: bool) -> list[tuple[Any, ...]]:
+    def execute(self, statement: str, parameters: tuple[Any, ...], **_how: bool) -> Found:
         verb = statement.split(maxsplit=1)[0]
         if verb == "select":
             keys = list(zip(*parameters, strict=True))
             self.statements.append((verb, keys))
-            return [(*key, self.rows[key]) for key in reversed(keys) if key in self.rows]  # in no particular order
+            return Found((*key, self.rows[key]) for key in reversed(keys) if key in self.rows)  # in no particular order
         [sent] = (json.loads(parameter) for parameter in parameters)
         self.statements.append((verb, sent))
         for row in sent:
             self.rows[(row["one"], row["two"])] = row["size"]
-        return []
+        return Found()
 
     def of(self, statement: str) -> list[Any]:
         return [sent for name, sent in self.statements if name == statement]
@@ -177,9 +184,9 @@ def test_a_key_of_one_column_need_not_be_a_tuple() -> None:
     asked: list[tuple[Any, ...]] = []
 
     class Labels:
-        def execute(self, statement: str, parameters: tuple[Any, ...], **_how: bool) -> list[tuple[Any, ...]]:
+        def execute(self, statement: str, parameters: tuple[Any, ...], **_how: bool) -> Found:
             asked.append((statement.split(maxsplit=1)[0], *parameters))
-            return [("b", 2)]
+            return Found([("b", 2)])
 
     connection: Any = Labels()
     table = Table("labels", key=("name",), columns={"size": "integer"})
