@@ -49,6 +49,8 @@ class Size:
     orders: int
     warm_up: int
     rounds: int
+    core_rounds: int
+    """Of the core and of the floor."""
     paced_orders: int
     growth: Growth
     privacy_rounds: int
@@ -59,13 +61,23 @@ def full(orders: int) -> Size:
     growth = Growth(
         sizes=(0, 100_000, 1_000_000), rounds=5, warm_up=400, orders=1_600, memory_at=(1_000, 20_000), memory_step=1_000
     )
-    return Size(orders=orders, warm_up=200, rounds=3, paced_orders=900, growth=growth, privacy_rounds=5, privacy_orders=1000)
+    return Size(
+        orders=orders,
+        warm_up=200,
+        rounds=3,
+        core_rounds=5,
+        paced_orders=900,
+        growth=growth,
+        privacy_rounds=5,
+        privacy_orders=1000,
+    )
 
 
 SMALL = Size(
     orders=40,
     warm_up=10,
     rounds=1,
+    core_rounds=1,
     paced_orders=20,
     growth=Growth(sizes=(0, 200, 600), rounds=1, warm_up=5, orders=40, memory_at=(20, 40), memory_step=20),
     privacy_rounds=1,
@@ -116,9 +128,9 @@ def _core_and_floor(stack: BenchStack, sections: set[str], size: Size) -> dict[s
             progress("Core: the services start anew, their outside parties in memory.")
             play_core(stack, "core")
             run_core(stack, size.warm_up, "core-w")
-        for number in range(size.rounds):
+        for number in range(size.core_rounds):
             for name, rounds in runs.items():
-                progress(f"{name.capitalize()}: round {number + 1} of {size.rounds}, {size.orders} orders.")
+                progress(f"{name.capitalize()}: round {number + 1} of {size.core_rounds}, {size.orders} orders.")
                 tag = f"{name}-{number}"
                 rounds.append(run_core(stack, size.orders, tag) if name == "core" else floor.run(size.orders, tag))
                 _tell(rounds[-1])
