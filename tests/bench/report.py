@@ -131,7 +131,7 @@ def bars(figures: Mapping[str, Any]) -> list[Figures]:
     if core and floor:
         # Each round beside the one that took turns with it: what the machine did meanwhile met both.
         turns = zip(core["orders_per_second_by_round"], floor["orders_per_second_by_round"], strict=True)
-        ratio = round(median(ours / bare for ours, bare in turns), 3)
+        ratio = round(statistics.median(ours / bare for ours, bare in turns), 3)
         bar("2 core, share of the floor's rate", ratio, RATIO_BAR)
     if growth:
         sizes = growth["finished_orders"]
