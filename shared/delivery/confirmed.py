@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from operator import attrgetter
 from uuid import UUID
 
+from shared.delivery.steps import reach
+
 IN_TABLE_ORDER = attrgetter("int")  # the order of UUIDs, found faster than by comparing them
 
 
@@ -27,10 +29,12 @@ class Confirmed:
 
     @contextmanager
     def taken(self) -> Iterator[list[UUID]]:
-        """All of them, to be deleted; where that fails they are here again."""
+        """All of them, to be deleted and committed by the end; where that fails they are here again."""
         ids, self._ids = sorted(self._ids, key=IN_TABLE_ORDER), []
         try:
             yield ids
         except BaseException:
             self._ids.extend(ids)
             raise
+        if ids:
+            reach("forgotten")

@@ -150,7 +150,6 @@ class Relay:
         except TryLater:
             _log.warning("database_unavailable", extra={"batch": len(self._confirmed)})
             eventlet.sleep(FORGET_AGAIN_SECONDS)
-        reach("forgotten")
 
     def _put_off(self, failed: set[UUID], soon: set[UUID]) -> None:
         """Let the sweep take up what was not taken by the broker, after a while."""
