@@ -31,7 +31,7 @@ SETTINGS: Mapping[str, str] = {
     "unix_socket_directories": "",  # a socket's path ends at 107 bytes, and a clone may lie deeper
     "max_connections": "100",
     # The indexes' ends of all services stay in memory however many orders are finished, and a page is logged whole less often.
-    "shared_buffers": "512MB",
+    "shared_buffers": "1GB",
     "max_wal_size": "4GB",
     "dynamic_shared_memory_type": "posix",
     "jit": "off",
