@@ -149,6 +149,7 @@ class Relay:
                 tables.delete_outbox(connection, ids)
         except TryLater:
             _log.warning("database_unavailable", extra={"batch": len(self._confirmed)})
+            self._publisher.idle()  # the broker hears from us, however long the database is away
             eventlet.sleep(FORGET_AGAIN_SECONDS)
 
     def _put_off(self, failed: set[UUID], soon: set[UUID]) -> None:
