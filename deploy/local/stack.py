@@ -25,7 +25,7 @@ from deploy.local.broker_cluster import BrokerCluster
 from deploy.local.configuration import SANDBOXES, SERVICES, Configuration, Sandbox
 from deploy.local.containers import ComposeServers
 from deploy.local.definitions import USERS
-from deploy.local.processes import Program, StartError, free_ports, port_is_free, write_private
+from deploy.local.processes import Program, StartError, free_ports, port_is_free, wait_until, write_private
 
 ROOT = Path(__file__).resolve().parents[2]
 _READY_SECONDS = 60.0
@@ -355,7 +355,9 @@ class Stack:
     def _wait_keys(self) -> None:
         # Ready is each for itself; that orders has heard of all their keys is what a storefront needs.
         address = self._environments()["orders"]["HTTP_ADDRESS"]
-        self._program("orders").wait_ready(lambda: doors.shows_keys_of(address, databases.KEYRING_SERVICES), _READY_SECONDS)
+        if not wait_until(lambda: doors.shows_keys_of(address, databases.KEYRING_SERVICES), _READY_SECONDS):
+            services = ", ".join(databases.KEYRING_SERVICES)
+            raise StartError(f"Orders has not heard of a sealing key of each of {services}; their logs: {self.folder / 'logs'}")
 
     def _environments(self) -> dict[str, dict[str, str]]:
         path = self.folder / "services.json"

@@ -1,4 +1,4 @@
-"""Outbox rows that the broker has confirmed and that still stand: the next transaction forgets them, whosesoever it is."""
+"""Outbox rows that the broker has confirmed and that still stand: a batch's next transaction deletes them, or the relay does."""
 
 from __future__ import annotations
 

@@ -76,9 +76,10 @@ class Relay:
             try:
                 batch, is_stopping = self._next_rows()
             except Empty:
-                if not self._confirmed:
+                if self._confirmed:
+                    self._forget()
+                else:
                     self._publisher.idle()
-                self._forget()
                 continue
             if batch:
                 self._publish(batch)

@@ -135,10 +135,16 @@ def test_without_another_batch_the_relay_forgets(
     assert not confirmed
 
 
-def test_while_the_database_is_away_nothing_is_lost_of_what_is_to_be_forgotten(
-    batches: Batches, a_relay: Callable[[Any], Relay], database: Database
+def test_while_the_database_is_away_nothing_is_lost_of_what_is_to_be_forgotten_and_the_broker_is_answered(
+    batches: Batches, a_relay: Callable[[Any], Relay], database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tried = []
+    tried, answered, idle = [], [], Publisher.idle
+
+    def note(publisher: Publisher) -> None:
+        answered.append(len(tried))
+        idle(publisher)
+
+    monkeypatch.setattr(Publisher, "idle", note)
 
     class Away:
         """Answers from the third try on."""
@@ -154,6 +160,7 @@ def test_while_the_database_is_away_nothing_is_lost_of_what_is_to_be_forgotten(
     a_relay(Away()).publish(run(batches, asked("say", captured("A-1", "1.00"))))
     wait_for(lambda: not standing(database), "the relay to forget at its third try")
     assert tried == [1, 1, 1]
+    assert answered == [0, 1, 2], "as it begins, and after each try that found no database"
 
 
 def test_many_that_no_batch_takes_are_forgotten_meanwhile(

@@ -6,11 +6,13 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from deploy.local.doors import is_ready, shows_keys_of
-from deploy.local.processes import free_ports
+from deploy.local.processes import StartError, free_ports
+from deploy.local.stack import Stack
 
 HOLDERS = ("payments", "shipping", "notifications")
 
@@ -60,6 +62,14 @@ def test_keys_are_shown_when_everybody_who_takes_a_part_in_has_one(door: _Door) 
     assert not shows_keys_of(door.address, HOLDERS)
     door.says["/keys"] = (200, [{"service": service} for service in (*HOLDERS, HOLDERS[0])])
     assert shows_keys_of(door.address, HOLDERS)
+
+
+def test_a_start_says_so_where_the_keys_do_not_come(door: _Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy.local.stack._READY_SECONDS", 0.1)
+    (tmp_path / "services.json").write_text(json.dumps({"orders": {"HTTP_ADDRESS": door.address}}))
+    door.says["/keys"] = (200, [{"service": service} for service in HOLDERS[:2]])
+    with pytest.raises(StartError, match="sealing key of each of"):
+        Stack(tmp_path)._wait_keys()
 
 
 def test_a_door_that_does_not_answer_is_not_ready_and_shows_nothing(door: _Door) -> None:
