@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.notifications.letters import Letter, render
 from services.notifications.personal_letters import ComplaintAcknowledgement, FriendInvitation, RequestReply
-from tests.unit.notifications.test_letters import AT, SHOP, TAGS, bodies, parse
+from tests.unit.notifications.letters import AT, SHOP, TAGS, bodies, parse
 
 TO = {"to_name": "Frida Müller", "to_email": "frida@example.com"}
 WAY_OUT = "https://shop.example/no-more?word=abcDEF-_123"
