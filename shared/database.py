@@ -178,6 +178,10 @@ class _GreenConnection(psycopg.Connection[tuple[Any, ...]]):
         return (waiting.READY_R if mask & ~_POLLOUT else 0) | (waiting.READY_W if mask & _POLLOUT else 0)
 
 
+# A server at work on a statement does not see by itself that whoever asked is gone, and would keep what the statement has locked until it
+# ends or is too long. It looks every second.
+_GONE = "-c client_connection_check_interval=1000"
+
 # Every statement of ours looks rows up by their keys, in tables that grow from nothing to millions. Plans that read a whole table are
 # tempting while it is small or not analysed yet, and wrong a minute later; measured, they cost a third of the database's time (decision 0024).
 _BY_KEY = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
@@ -197,7 +201,7 @@ class Database:
         given = conninfo_to_dict(url)
         self._options = {key: value for key, value in _CONNECTING.items() if key not in given} | {
             "application_name": name,
-            "options": f"-c jit=off {_BY_KEY} -c synchronous_commit={'on' if synchronous_commit else 'off'} -c timezone=UTC"
+            "options": f"-c jit=off {_BY_KEY} {_GONE} -c synchronous_commit={'on' if synchronous_commit else 'off'} -c timezone=UTC"
             " -c statement_timeout=30000",
         }
         self._idle: deque[type_of_connection] = deque()

@@ -94,7 +94,10 @@ class Asker(Door):
 
     @serve("GET", "/killed")
     def killed(self, _request: Request) -> Answer:
-        """A worker that is ended in the middle of a statement, within a transaction and without."""
+        """A worker that is ended in the middle of a statement, within a transaction and without.
+
+        The statement has no limit of its own, and the second worker writes the row that the first had begun to write.
+        """
         seen = {}
         for name in ("begin", "together", "single"):
             database = one_connection(self.engine.database)
@@ -104,12 +107,15 @@ class Asker(Door):
             def work(lend: Any = lend, pids: list[int] = pids, writes: bool = name != "single") -> None:
                 with lend() as connection:
                     pids.append(a_pid(connection))
+                    connection.execute("set statement_timeout = 0")
                     if writes:
                         connection.execute("insert into inbox values ('asker', 'killed', now())")
                     connection.execute("select pg_sleep(60)").fetchall()
 
             worker = eventlet.spawn(work)
             while not pids or not self._sleeps(pids[0]):
+                if worker.dead:
+                    worker.wait()  # raises what it died of
                 eventlet.sleep(0.01)
             worker.kill()
             with database.begin() as connection:
