@@ -6,7 +6,7 @@ The service's intake key is made known from here too.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,7 +27,7 @@ from shared.database import Database
 from shared.delivery.work import Delivery, Work
 from shared.keeping import Keeper, Keeping
 from shared.keyring import Keyring
-from shared.policy import load, load_versions
+from shared.policy import load, load_versions, showings
 from shared.sealing import IntakeKey
 
 _log = logging.getLogger("brownpaper.parts")
@@ -79,9 +79,15 @@ class PartReader:
                 delivery.kept = KeptPart(None, (KeptPart.ERASED,))
 
     def open(
-        self, envelopes: Mapping[OrderKey, tuple[str, dict[str, Any]]], *, purpose: str, actor: str = ""
+        self,
+        envelopes: Mapping[OrderKey, tuple[str, dict[str, Any]]],
+        *,
+        purpose: str,
+        actor: str = "",
+        to: str = "",
+        needs: Collection[str] = (),
     ) -> dict[OrderKey, Opened | BrownPaperError]:
-        """What is in these (customer_id, envelope), or why it stays closed; all of it is written down first."""
+        """What is in these (customer_id, envelope), or why it stays closed; all of it is written down first. See `Vault.open`."""
         results: dict[OrderKey, Opened | BrownPaperError] = {}
         openings: dict[OrderKey, Opening] = {}
         for key, (customer_id, envelope) in envelopes.items():
@@ -90,7 +96,7 @@ class PartReader:
                 openings[key] = Opening(name, Envelope.of_json(envelope))
             except EnvelopeBroken as broken:  # also what an older release kept: it spoils no neighbour
                 results[key] = broken
-        opened = self.vault.open(list(openings.values()), purpose=purpose, at=datetime.now(UTC), actor=actor)
+        opened = self.vault.open(list(openings.values()), purpose=purpose, at=datetime.now(UTC), actor=actor, to=to, needs=needs)
         return results | dict(zip(openings, opened, strict=True))
 
     def read(self, brought: Opened | BrownPaperError | None, missing: str) -> Any:
@@ -131,7 +137,10 @@ class Parts(DependencyProvider):
         keyring = Keyring(service, database, master, grace=timedelta(days=settings.intake_key_grace_days))
         keyring.adopt_old(now)
         versions = load_versions(Path(settings.policy_folder) if settings.policy_folder else None)
-        permits = PolicyPermits({version: tuple(it.holds.values()) for version, it in versions.items()})
+        permits = PolicyPermits(
+            {version: tuple(it.holds.values()) for version, it in versions.items()},
+            {version: tuple(showings(it)) for version, it in versions.items()},
+        )
         vault = Vault(service, database, master, permits)
         horizon = Horizon(timedelta(days=settings.master_rotation_days), timedelta(days=settings.keyring_backup_days))
         persons = PersonKeys(database, vault, horizon)

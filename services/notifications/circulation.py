@@ -17,6 +17,7 @@ from services.notifications.campaigns import SEND_LETTER, Campaign
 from services.notifications.circulars import Ways
 from services.notifications.domain import Handed, NotTaken, Withheld
 from services.notifications.gate import Reader
+from services.notifications.gateway import MAILBOX
 from services.notifications.mailing import CLASSES, MailWriter
 from services.notifications.settings import NotificationsSettings
 from services.notifications.store import KeptContact, NotificationsStore
@@ -119,7 +120,7 @@ class Circulation(MailWriter):
             if one is not None and gate.refusal(CLASSES[kind], Reader("active", one.communication)) is None:
                 wanted.setdefault(kind, {})[intent.about] = (one.customer_id, one.contact)
         for kind, envelopes in wanted.items():
-            for key, opened in self.parts.open(envelopes, purpose=CLASSES[kind].purpose).items():
+            for key, opened in self.parts.open(envelopes, purpose=CLASSES[kind].purpose, to=MAILBOX).items():
                 brought[key].opened[kind] = opened
         return brought
 

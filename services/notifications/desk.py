@@ -12,6 +12,7 @@ from nameko.timer import timer
 from services.notifications import inquiry_store
 from services.notifications.domain import Handed, NotTaken
 from services.notifications.entrusting import REQUEST, ErrandHolder, KeptErrand
+from services.notifications.gateway import MAILBOX
 from services.notifications.inquiries import ACKNOWLEDGEMENT, SEND_PERSONAL_MAIL, SpecialRequest
 from services.notifications.letters import Letter, message_id, render
 from services.notifications.personal_letters import ComplaintAcknowledgement, RequestReply
@@ -25,6 +26,7 @@ from shared.delivery.engine import Settlement
 from shared.delivery.entrypoints import hears, performs, settles
 from shared.delivery.work import IntentRow, Work
 from shared.http_door import Answer, Request, StatusError
+from shared.policy.showings import to_staff
 from shared.staffing.desk import Seat
 from shared.staffing.door import staffed
 from shared.staffing.permits import Need
@@ -65,7 +67,7 @@ class RequestDesk(ErrandHolder):
     @staffed("GET", "/requests/<request_id>", REVEAL)
     def request(self, request: Request, seat: Seat) -> Answer:
         it = self._known(request)
-        [opened] = self._opened_for_answer(it, it.request, actor=seat.account)
+        [opened] = self._opened_for_answer(it, it.request, seat=seat)
         asked: Any = read_part(REQUEST, opened.plaintext, sealed_for_key=it.customer_id)
         shown = {
             "source": it.shop,
@@ -83,7 +85,7 @@ class RequestDesk(ErrandHolder):
     def answer(self, request: Request, seat: Seat) -> Answer:
         """Staff's answer, sealed under the request's own key before it is written anywhere, and sent by mail. Only the first one stands."""
         text, it = _text(request), self._known(request)
-        [opened] = self._opened_for_answer(it, it.request, actor=seat.account)
+        [opened] = self._opened_for_answer(it, it.request, seat=seat)
         reply = opened.enclose(orjson.dumps({"text": text}), "reply").as_json()
         return Answer(202, self._ask("note_reply", it, reply))
 
@@ -175,11 +177,12 @@ class RequestDesk(ErrandHolder):
             raise Parked("complaint_unknown")
         return ComplaintAcknowledgement(**common, case=it.complaint.case_id, due_on=f"{it.complaint.due_at:%Y-%m-%d}")
 
-    def _opened_for_answer(self, it: SpecialRequest, *envelopes: dict[str, Any], actor: str = "") -> list[Opened]:
-        """What is in these, opened to answer and written down. Raises the reason why one stays closed."""
+    def _opened_for_answer(self, it: SpecialRequest, *envelopes: dict[str, Any], seat: Seat | None = None) -> list[Opened]:
+        """What is in these, opened to answer, by a member of staff or for a mail, and written down. Raises the reason why one stays closed."""
         name = PartName(it.shop, it.customer_id, it.request_id, REQUEST)
         openings = [Opening(name, Envelope.of_json(envelope)) for envelope in envelopes]
-        results = self.parts.vault.open(openings, purpose=REPLY_PURPOSE, at=datetime.now(UTC), actor=actor)
+        actor, to = ("", MAILBOX) if seat is None else (seat.account, to_staff(seat.role, "reveal", has_case=False))
+        results = self.parts.vault.open(openings, purpose=REPLY_PURPOSE, at=datetime.now(UTC), actor=actor, to=to)
         opened: list[Opened] = []
         for result in results:
             if isinstance(result, BrownPaperError):

@@ -19,7 +19,7 @@ from services.notifications.friends import (
     Invitation,
     way_out,
 )
-from services.notifications.gateway import MailRefused
+from services.notifications.gateway import MAILBOX, MailRefused
 from services.notifications.letters import RenderedMail, message_id, render
 from services.notifications.personal_letters import FriendInvitation
 from shared.contracts.errand_events import FriendEntrusted
@@ -117,7 +117,7 @@ class FriendDoor(ErrandHolder):
             raise Parked("opt_out_page_unset")  # without a way out nobody is written to
         name = PartName(shop, kept.customer_id, referral, FRIEND)
         opening = Opening(name, Envelope.of_json(kept.friend))
-        [opened] = self.parts.vault.open([opening], purpose=RECOMMENDATION, at=datetime.now(UTC))
+        [opened] = self.parts.vault.open([opening], purpose=RECOMMENDATION, at=datetime.now(UTC), to=MAILBOX)
         if isinstance(opened, BrownPaperError):
             raise opened
         friend: Any = read_part(FRIEND, opened.plaintext, sealed_for_key=kept.customer_id)

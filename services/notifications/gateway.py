@@ -23,6 +23,7 @@ from shared.contracts.errors import Fault, Refused, TryLater, Unanswered
 
 log = logging.getLogger(__name__)
 
+MAILBOX = "mailbox"  # to whom mails go, in the policy's word
 _DEFAULT_PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
 _REVIEW_SECONDS = 300.0
 # No line ends, no angle brackets, no blanks: nothing that could end the command it stands in.

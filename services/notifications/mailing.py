@@ -9,7 +9,7 @@ from typing import Any, cast
 from services.notifications import gate
 from services.notifications.composing import compose, reader_of_order_mail
 from services.notifications.domain import Handed, NotTaken, Withheld
-from services.notifications.gateway import Mailbox, MailRefused
+from services.notifications.gateway import MAILBOX, Mailbox, MailRefused
 from services.notifications.letters import RenderedMail, Shop, render
 from services.notifications.settings import NotificationsSettings
 from services.notifications.store import KeptContact, NotificationsReads
@@ -56,7 +56,8 @@ class MailWriter(RightsHolder):
     def opened_contacts(self, intents: Sequence[IntentRow], purpose: str) -> Brought:
         """The contacts of these intents' orders, opened for a purpose, each with what else is kept of it."""
         kept = self.reads.contacts(list(dict.fromkeys(intent.about for intent in intents)))
-        opened = self.parts.open({key: (one.customer_id, one.contact) for key, one in kept.items()}, purpose=purpose)
+        contacts = {key: (one.customer_id, one.contact) for key, one in kept.items()}
+        opened = self.parts.open(contacts, purpose=purpose, to=MAILBOX)
         return {key: (opened[key], kept[key]) for key in kept}
 
     def write_about_an_order(self, intent: IntentRow) -> Handed | NotTaken | Withheld:

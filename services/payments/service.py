@@ -37,6 +37,7 @@ from shared.rights import RightsHolder
 
 BILLING = "billing"  # the purpose, in the policy's word
 TWOCHECKOUT = "2checkout"  # the one provider that is told who pays
+BILLS_TO = "twocheckout"  # the same, in the policy's word
 
 
 def _providers(settings: PaymentsSettings) -> dict[str, PaymentProvider]:
@@ -98,7 +99,7 @@ class PaymentsService(RightsHolder, BillingDesk):
     @prepares(AUTHORISE)
     def open_billings(self, intents: Sequence[IntentRow]) -> Mapping[OrderKey, Opened | BrownPaperError]:
         billings = self.reads.billings([intent.about for intent in intents if intent.details["provider"] == TWOCHECKOUT])
-        opened: Mapping[OrderKey, Opened | BrownPaperError] = self.parts.open(billings, purpose=BILLING)
+        opened: Mapping[OrderKey, Opened | BrownPaperError] = self.parts.open(billings, purpose=BILLING, to=BILLS_TO)
         return opened
 
     @performs(AUTHORISE)

@@ -56,7 +56,7 @@ from shared.staffing.permits import Need
 from shared.staffing.releases import Releasing
 
 WEBHOOK = "webhook"  # where a message came from that no queue held
-FILL_ORDER = "fill_order"  # the purpose, in the policy's word
+FILL_ORDER, CARRIER = "fill_order", "carrier"  # the purpose and to whom, in the policy's words
 LABEL_PAPER = "label"
 WAREHOUSE = "warehouse"  # what the record of openings says of whoever holds the staff token: the warehouse's machines
 LINES = Need("see", "purchase", ("lines", "placed_at"))
@@ -222,7 +222,7 @@ class ShippingService(RightsHolder, Releasing):
     @prepares(BUY_LABEL)
     def open_recipients(self, intents: Sequence[IntentRow]) -> Mapping[OrderKey, Opened | BrownPaperError]:
         opened: Mapping[OrderKey, Opened | BrownPaperError] = self.parts.open(
-            self.reads.recipients([intent.about for intent in intents]), purpose=FILL_ORDER
+            self.reads.recipients([intent.about for intent in intents]), purpose=FILL_ORDER, to=CARRIER
         )
         return opened
 

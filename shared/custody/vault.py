@@ -12,11 +12,12 @@ import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Final, Protocol
 
 from shared.contracts.errors import Parked
 from shared.custody import keys, record
 from shared.custody.envelopes import Envelope, EnvelopeBroken, PartName, close, open_
+from shared.custody.fields import without
 from shared.custody.keys import KeyName, WrappedKey
 from shared.custody.master import KEY_BYTES, Master, MasterKeyGone, Wrapped
 from shared.custody.masters import hold_master
@@ -24,6 +25,8 @@ from shared.custody.permits import Choice
 from shared.database import Database, type_of_connection
 
 _PERSONS_KEY = "persons"
+_PART: Final = "part"
+"""The form of an envelope that holds the part itself, and no paper that was made of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class PartToKeep:
     name: PartName
     policy_version: str
     plaintext: bytes = field(repr=False)
-    form: str = "part"
+    form: str = _PART
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,32 @@ class Permits(Protocol):
     ) -> str | None:
         """Why this service may not open the part for the purpose; None where it may."""
 
-    def is_new_use(self, *, service: str, part: str, purpose: str, collected_under: str) -> bool:
+    def withheld(
+        self,
+        *,
+        service: str,
+        part: str,
+        purpose: str,
+        to: str = "",
+        collected_under: str,
+        person_state: str,
+        at: datetime,
+        choices: Collection[Choice] = (),
+    ) -> frozenset[str]:
+        """The fields that the opening does not give."""
+
+    def is_new_use(self, *, service: str, part: str, purpose: str, to: str = "", collected_under: str) -> bool:
         """Whether the person's choices decide."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What all the openings of one time have in common."""
+
+    purpose: str
+    to: str
+    needs: Collection[str]
+    at: datetime
 
 
 class Vault:
@@ -120,23 +147,31 @@ class Vault:
         return envelopes
 
     def open(
-        self, openings: Sequence[Opening], *, purpose: str, at: datetime, actor: str = ""
+        self,
+        openings: Sequence[Opening],
+        *,
+        purpose: str,
+        at: datetime,
+        actor: str = "",
+        to: str = "",
+        needs: Collection[str] = (),
     ) -> list[Opened | PartClosed | EnvelopeBroken]:
         """What is in each envelope, or why not. Every opening and every refusal is in the record before this returns.
 
-        `actor` is who of the staff wishes it, where it is not the service itself. Raises TryLater where the keyring or the master's
-        service does not answer.
+        Of a part the fields are there that the policy lets the purpose have, and `to` see: the outside party or the role of the staff
+        (`shared.policy.showings`) that it goes to. It stays closed where one of `needs` is not among them. `actor` is who of the staff
+        wishes it, where it is not the service itself. Raises TryLater where the keyring or the master's service does not answer.
         """
         if not openings:
             return []
         self.secret(_PERSONS_KEY)
-        names = [self.key_name(opening.name) for opening in openings]
+        names, wish = [self.key_name(opening.name) for opening in openings], _Wish(purpose, to, needs, at)
         with self._database.together() as connection:
             standing = keys.find_keys(connection, list(dict.fromkeys(names)))
-            choices = self._choices(connection, openings, names, purpose)
+            choices = self._choices(connection, openings, names, wish)
             unwrapped = self._unwrap_all(connection, standing)
             results = [
-                self._try(opening, name, standing[name], unwrapped.get(name), purpose, at, choices.get(name.person, ()))
+                self._try(opening, name, standing[name], unwrapped.get(name), wish, choices.get(name.person, ()))
                 for opening, name in zip(openings, names, strict=True)
             ]
             entries = [
@@ -192,14 +227,18 @@ class Vault:
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _choices(
-        self, connection: type_of_connection, openings: Sequence[Opening], names: Sequence[KeyName], purpose: str
+        self, connection: type_of_connection, openings: Sequence[Opening], names: Sequence[KeyName], wish: _Wish
     ) -> dict[str, list[Choice]]:
         """What the persons have chosen whose parts are wished for a new use; nobody is asked for where there is none."""
         asked = {
             name.person
             for opening, name in zip(openings, names, strict=True)
             if self._permits.is_new_use(
-                service=self.service, part=name.part, purpose=purpose, collected_under=opening.envelope.policy_version
+                service=self.service,
+                part=name.part,
+                purpose=wish.purpose,
+                to=wish.to,
+                collected_under=opening.envelope.policy_version,
             )
         }
         return keys.choices_of(connection, sorted(asked)) if asked else {}
@@ -210,30 +249,28 @@ class Vault:
         name: KeyName,
         stands: WrappedKey,
         key: bytes | EnvelopeBroken | None,
-        purpose: str,
-        at: datetime,
+        wish: _Wish,
         choices: Collection[Choice],
     ) -> Opened | PartClosed | EnvelopeBroken:
-        refusal = self._permits.refusal(
-            service=self.service,
-            part=name.part,
-            purpose=purpose,
-            collected_under=opening.envelope.policy_version,
-            person_state=stands.person_state,
-            at=at,
-            choices=choices,
-        )
+        collected = opening.envelope.policy_version
+        asked = {"service": self.service, "part": name.part, "purpose": wish.purpose, "collected_under": collected}
+        told: dict[str, Any] = {**asked, "person_state": stands.person_state, "at": wish.at, "choices": choices}
+        refusal = self._permits.refusal(**told)
         if refusal is not None:
             return PartClosed(refusal)
         if key is None:
             return PartClosed("key_destroyed")
         if isinstance(key, EnvelopeBroken):
             return key
+        withheld = self._permits.withheld(**told, to=wish.to) if opening.envelope.form == _PART else ()
+        if not set(wish.needs).isdisjoint(withheld):
+            return PartClosed("new_use_not_allowed")
         try:
             plaintext = open_(key, opening.envelope, self.service, opening.name)
         except EnvelopeBroken as broken:
             return broken
-        return Opened(plaintext, key, self.service, opening.name, opening.envelope.policy_version, stands.person_state)
+        given = without(plaintext, withheld) if withheld else plaintext
+        return Opened(given, key, self.service, opening.name, collected, stands.person_state)
 
     def _unwrap_all(
         self, connection: type_of_connection, standing: dict[KeyName, WrappedKey]

@@ -77,6 +77,7 @@ class Revealing:
     key: OrderKey
     fields: tuple[str, ...]
     purpose: str
+    has_case: bool = True
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -140,7 +141,7 @@ def reveals(path: str, part: str) -> Callable[[F], F]:
             case = door.staff.case(seat, form.case, key, at) if form.case is not None else None
             door.staff.permit(seat, [Need("reveal", part, chosen)], at, case=case)
             purpose = door.staff.permits.purpose(seat.role, door.name, part, "reveal")
-            answer: Answer = function(door, Revealing(key, chosen, purpose), seat)
+            answer: Answer = function(door, Revealing(key, chosen, purpose, case is not None), seat)
             return answer
 
         return serve("POST", path, sessions=True, in_flight=32)(admitted)  # type: ignore[return-value]

@@ -8,6 +8,7 @@ import orjson
 
 from shared.custody.vault import Opened
 from shared.http_door import Answer, StatusError
+from shared.policy.showings import to_staff
 from shared.staffing.desk import Seat
 from shared.staffing.door import Revealing
 from shared.staffing.masking import shown
@@ -16,11 +17,14 @@ from shared.staffing.masking import shown
 def show_part(door: Any, revealing: Revealing, seat: Seat, kept: tuple[str, dict[str, Any]] | None) -> Answer:
     """The order's part as the member may see it: what was asked for, and the first letter of the rest.
 
-    `kept` is (customer_id, envelope). Raises 404 where nothing is kept, 409 with the vault's code where it stays closed.
+    `kept` is (customer_id, envelope). Raises 404 where nothing is kept, 409 with the vault's code where it stays closed: also where the
+    policy under which the part came does not show the role a field that was asked for.
     """
     if kept is None:
         raise StatusError(404, "part_not_kept")
-    result = door.parts.open({revealing.key: kept}, purpose=revealing.purpose, actor=seat.account)[revealing.key]
+    to = to_staff(seat.role, "reveal", has_case=revealing.has_case)
+    opened = door.parts.open({revealing.key: kept}, purpose=revealing.purpose, actor=seat.account, to=to, needs=revealing.fields)
+    result = opened[revealing.key]
     if not isinstance(result, Opened):
         raise StatusError(409, getattr(result, "code", "part_closed"))
     granted = door.staff.permits.fields(seat.role, door.name, door.part, "reveal")

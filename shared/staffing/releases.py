@@ -20,6 +20,7 @@ from shared.custody.vault import Opened
 from shared.delivery.work import Work
 from shared.http_door import Answer, Request, StatusError, serve
 from shared.policy import load
+from shared.policy.showings import to_staff
 from shared.sealing import seal_to_base64
 from shared.staffing import store
 from shared.staffing.cases import Release
@@ -88,7 +89,7 @@ class Releasing(StaffDoor):
                 raise StatusError(404 if release is None else 403, refusal or "release_unknown")
             release = release.approved(seat.account, at)
             store.save_release(connection, release)
-        opened = self._opened(release)
+        opened = self._opened(release, seat.role)
         ending = self.asks("tell_release", [(release, release.key)])[0]
         if ending.kind != "done":
             raise StatusError(503, ending.code or "service_busy", headers={"Retry-After": "2"})
@@ -102,11 +103,13 @@ class Releasing(StaffDoor):
     def _need(self, role: str) -> Need:
         return Need(RELEASE, self.part, self.staff.permits.fields(role, self.name, self.part, RELEASE))
 
-    def _opened(self, release: Release) -> str:
+    def _opened(self, release: Release, role: str) -> str:
         kept = self.kept_part(release.key)
         if kept is None:
             raise StatusError(404, "part_not_kept")
-        result = self.parts.open({release.key: kept}, purpose=AUTHORITIES, actor="+".join(release.people))[release.key]
+        who = "+".join(release.people)
+        opened = self.parts.open({release.key: kept}, purpose=AUTHORITIES, actor=who, to=to_staff(role, RELEASE))
+        result = opened[release.key]
         if not isinstance(result, Opened):
             raise StatusError(409, getattr(result, "code", "part_closed"))
         given = {

@@ -16,6 +16,9 @@ import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import orjson
 
 from shared.custody import keys
 from shared.custody.envelopes import Envelope, PartName
@@ -79,12 +82,16 @@ class Custody:
             endings.append("opened" if plaintext is not None else str(getattr(result, "code", "?")))
         return endings
 
+    def opened(self, name: PartName, envelope: Envelope, **wish: Any) -> Any:
+        """What came of one wish."""
+        return self.vault.open([Opening(name, envelope)], at=AT, **wish)[0]
+
     def close(self) -> None:
         self.database.close()
 
 
 def text_of(name: PartName) -> bytes:
-    return " ".join(name).encode()
+    return orjson.dumps(name._asdict())
 
 
 def begin(custody: Custody, what: str, number: int = 0) -> subprocess.Popen[bytes]:

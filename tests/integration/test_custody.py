@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,13 +15,14 @@ import pytest
 
 from deploy.local.postgres import PrivateCluster
 from tests.fix_servers import DatabaseUrl
-from tests.integration.custody_bench import AT, SHOP, Custody, a_master_file, begin
+from tests.integration.custody_bench import AT, SHOP, VERSION, Custody, a_master_file, begin
 from tests.integration.facts import everything_in, rows
 
 # isort: split
 from shared.custody import keys
 from shared.custody.master import MasterKeyInvalid
 from shared.custody.record import breaks
+from shared.custody.vault import PartToKeep
 from shared.database import Contended
 
 ENTRIES = f"select {', '.join(keys.COLUMNS)} from openings order by position"
@@ -108,6 +110,20 @@ def test_every_refusal_by_the_policy_is_written_down_too(make: Make, service: st
     assert [(entry.purpose, entry.ending) for entry in record_of(it)] == list(zip(purposes, endings, strict=True))
     assert it.endings([(name, replace(envelope, policy_version="1999-01-01"))]) == ["policy_version_unknown"]
     assert record_of(it)[-1].ending == "policy_version_unknown"
+
+
+def test_a_purpose_gets_its_own_fields_alone_and_a_wish_for_another_stays_closed(make: Make) -> None:
+    it = make("notifications")
+    name = it.name("c-1", "A-1")
+    kept = {"for": "A-1", "name": "n", "email": "e", "phone": "p", "language": "en"}
+    [envelope] = it.vault.take_in([PartToKeep(name, VERSION, json.dumps(kept).encode())], AT)
+    assert envelope is not None
+    assert json.loads(it.opened(name, envelope, purpose="order_difficulty").plaintext) == kept
+    del kept["phone"]
+    assert json.loads(it.opened(name, envelope, purpose="order_news", to="mailbox").plaintext) == kept
+    assert it.opened(name, envelope, purpose="order_news", needs=("email",)).plaintext
+    assert it.opened(name, envelope, purpose="order_news", needs=("email", "phone")).code == "new_use_not_allowed"
+    assert [entry.ending for entry in record_of(it)] == ["opened", "opened", "opened", "new_use_not_allowed"]
 
 
 def test_who_is_erased_is_never_taken_in_again_and_says_so(make: Make) -> None:

@@ -75,7 +75,13 @@ class Vault:
         ]
 
     def open(
-        self, openings: Sequence[Opening], *, purpose: str, at: datetime, actor: str = ""
+        self,
+        openings: Sequence[Opening],
+        *,
+        purpose: str,
+        at: datetime,
+        actor: str = "",
+        **_of_fields: object,
     ) -> list[Opened | PartClosed | EnvelopeBroken]:
         assert at.tzinfo is not None
         self.purposes.append((purpose, actor, len(openings)))
