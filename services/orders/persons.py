@@ -26,7 +26,8 @@ _NOTED = """
 """
 _PIECES = """
     delete from export_pieces using requests
-    where export_pieces.shop = requests.shop and export_pieces.request = requests.request and requests.person = %s
+    where export_pieces.shop = requests.shop and export_pieces.request = requests.request
+        and requests.kind = 'copy' and requests.person = %s
 """
 
 
