@@ -27,7 +27,7 @@ from shared.database import Database
 from shared.delivery.work import Delivery, Work
 from shared.keeping import Keeper, Keeping
 from shared.keyring import Keyring
-from shared.policy import load, load_versions, showings
+from shared.policy import load, load_versions
 from shared.sealing import IntakeKey
 
 _log = logging.getLogger("brownpaper.parts")
@@ -137,10 +137,7 @@ class Parts(DependencyProvider):
         keyring = Keyring(service, database, master, grace=timedelta(days=settings.intake_key_grace_days))
         keyring.adopt_old(now)
         versions = load_versions(Path(settings.policy_folder) if settings.policy_folder else None)
-        permits = PolicyPermits(
-            {version: tuple(it.holds.values()) for version, it in versions.items()},
-            {version: tuple(showings(it)) for version, it in versions.items()},
-        )
+        permits = PolicyPermits(versions)
         vault = Vault(service, database, master, permits)
         horizon = Horizon(timedelta(days=settings.master_rotation_days), timedelta(days=settings.keyring_backup_days))
         persons = PersonKeys(database, vault, horizon)

@@ -26,7 +26,7 @@ from shared.delivery.engine import Settlement
 from shared.delivery.entrypoints import hears, performs, settles
 from shared.delivery.work import IntentRow, Work
 from shared.http_door import Answer, Request, StatusError
-from shared.policy.showings import to_staff
+from shared.policy.uses import to_staff
 from shared.staffing.desk import Seat
 from shared.staffing.door import staffed
 from shared.staffing.permits import Need

@@ -49,6 +49,7 @@ from shared.delivery.work import IntentRow, RawMessage, Work
 from shared.dependencies import Made, settings_themselves
 from shared.http_client import HttpClient
 from shared.http_door import Answer, Request, StatusError, serve
+from shared.policy.uses import to_staff
 from shared.rights import RightsHolder
 from shared.staffing.desk import Seat
 from shared.staffing.door import staffed
@@ -196,7 +197,8 @@ class ShippingService(RightsHolder, Releasing):
         if found is None:
             raise StatusError(404, "label_unknown")
         key, customer_id, envelope = found
-        opened = self.parts.open({key: (customer_id, envelope)}, purpose=FILL_ORDER, actor=seat.account or WAREHOUSE)[key]
+        actor, to = seat.account or WAREHOUSE, to_staff(WAREHOUSE, "print", has_case=False)
+        opened = self.parts.open({key: (customer_id, envelope)}, purpose=FILL_ORDER, actor=actor, to=to)[key]
         if isinstance(opened, BrownPaperError):
             raise StatusError(404, "label_paper_closed")
         if not opened.plaintext:

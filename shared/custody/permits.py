@@ -6,10 +6,13 @@ that a later version added, where its owner lets it be.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
+
+from shared.policy.document import Policy
+from shared.policy.uses import Use, uses_of
 
 ACTIVE, DEACTIVATED, ERASED = "active", "deactivated", "erased"
 
@@ -19,47 +22,7 @@ FOR_AN_OPEN_ORDER = frozenset({"route_order", "fill_order", "billing", "order_ne
 # What the law may ask for, whatever else was promised (clause 53).
 BY_LAW = frozenset({"authorities"})
 
-
-class HeldFor(Protocol):
-    """One rule of the policy: a service may have a part for a purpose, and may open it or not."""
-
-    @property
-    def service(self) -> str: ...
-    @property
-    def part(self) -> str: ...
-    @property
-    def purpose(self) -> str: ...
-    @property
-    def fields(self) -> tuple[str, ...]: ...
-    @property
-    def opens(self) -> bool: ...
-
-
-class ShownTo(Protocol):
-    """One rule of the policy: what of a part a service shows for a purpose to somebody else, an outside party or a role of the staff."""
-
-    @property
-    def service(self) -> str: ...
-    @property
-    def part(self) -> str: ...
-    @property
-    def purpose(self) -> str: ...
-    @property
-    def to(self) -> str: ...
-    @property
-    def fields(self) -> tuple[str, ...]: ...
-
-
-class _Use(NamedTuple):
-    service: str
-    part: str
-    purpose: str
-    to: str = ""
-    """Whom it is shown to; nobody: the service itself uses it."""
-
-
-_Fields = frozenset[str]
-_NONE: _Fields = frozenset()
+_NONE: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,84 +35,66 @@ class Choice:
     policy_choice: str | None = None
 
 
+class Decision(NamedTuple):
+    """Why a part stays closed; or, where it opens (None), which of its fields the opening does not give."""
+
+    refusal: str | None
+    withheld: frozenset[str] = frozenset()
+
+
 class PolicyPermits:
-    """`versions` are the rules of each policy version that is known, by its name: the day from which it counts, as YYYY-MM-DD.
+    """`versions` are the policy's that are known, by their names: the days from which they count, as YYYY-MM-DD."""
 
-    `shown` says of the same versions what goes to whom. Of a version that it does not name nothing is known to go to anybody.
-    """
+    def __init__(self, versions: Mapping[str, Policy]) -> None:
+        self._allowed = {version: uses_of(policy) for version, policy in sorted(versions.items())}
+        self._fields: dict[str, frozenset[str]] = {}
+        self._shown: dict[Use, frozenset[str]] = {}
+        for policy in versions.values():
+            for name, part in policy.parts.items():
+                self._fields[name] = self._fields.get(name, _NONE) | part.fields.keys()
+        for allowed in self._allowed.values():
+            for use, fields in allowed.items():
+                self._shown[use] = self._shown.get(use, _NONE) | fields
 
-    def __init__(
-        self, versions: Mapping[str, Collection[HeldFor]], shown: Mapping[str, Collection[ShownTo]] | None = None
-    ) -> None:
-        self._allowed = {version: _by_use(rules, (shown or {}).get(version, ())) for version, rules in sorted(versions.items())}
-        self._fields: dict[str, _Fields] = {}
-        for rule in (rule for rules in versions.values() for rule in rules):
-            self._fields[rule.part] = self._fields.get(rule.part, _NONE) | frozenset(rule.fields)
+    def decide(
+        self, use: Use, *, collected_under: str, person_state: str, at: datetime, choices: Collection[Choice] = ()
+    ) -> Decision:
+        """Whether the part may be used so, and which of its fields (clauses 9 to 14, 31, 38, 56 to 59).
 
-    def refusal(
-        self,
-        *,
-        service: str,
-        part: str,
-        purpose: str,
-        collected_under: str,
-        person_state: str,
-        at: datetime,
-        choices: Collection[Choice] = (),
-    ) -> str | None:
-        """Why the service may not open the part for the purpose; None where it may (clauses 9 to 11, 31, 38, 56 to 59).
-
-        `choices` are all of the person's, in any order; they matter where `is_new_use` says so.
+        What is shown to somebody must be allowed twice: to the service for the purpose, and to be shown to them. `choices` are all of the
+        person's, in any order; they matter where `is_new_use` says so.
         """
-        wish = _Use(service, part, purpose)
         if person_state == ERASED:
-            return "person_erased"
+            return Decision("person_erased")
         if collected_under not in self._allowed:
-            return "policy_version_unknown"
-        if wish not in self._allowed[collected_under]:
-            return self._refusal_of_new_use(wish, collected_under, person_state, at, choices)
-        if person_state == DEACTIVATED and purpose not in FOR_AN_OPEN_ORDER | BY_LAW:
-            return "person_deactivated"
-        return None
+            return Decision("policy_version_unknown")
+        told, own = (collected_under, person_state, at, choices), use._replace(to="")
+        for wish in dict.fromkeys((own, use)):
+            refusal = None if wish in self._allowed[collected_under] else self._refusal_of_new_use(wish, *told)
+            if refusal is not None:
+                return Decision(refusal)
+        if person_state == DEACTIVATED and use.purpose not in FOR_AN_OPEN_ORDER | BY_LAW:
+            return Decision("person_deactivated")
+        withheld = self._fields.get(use.part, _NONE) - self._usable(own, *told)
+        if use.to:
+            withheld |= self._shown[use] - self._usable(use, *told)
+        return Decision(None, withheld)
 
-    def withheld(
-        self,
-        *,
-        service: str,
-        part: str,
-        purpose: str,
-        to: str = "",
-        collected_under: str,
-        person_state: str,
-        at: datetime,
-        choices: Collection[Choice] = (),
-    ) -> frozenset[str]:
-        """The part's fields that an opening which is not refused does not give: the purpose does not have them, or not yet.
-
-        Not yet: a later version than that of the part gives them to the purpose, or shows them to `to`, and the owner has not let it be.
-        """
-        told = (collected_under, person_state, at, choices)
-        kept_back = self._fields.get(part, _NONE) - self._usable(_Use(service, part, purpose), *told)
-        if to:
-            use, in_force = _Use(service, part, purpose, to), self._in_force(collected_under, at)
-            shown = self._allowed[in_force[-1]].get(use, _NONE) if in_force else _NONE
-            if shown:
-                kept_back |= shown - self._usable(use, *told)
-        return kept_back
-
-    def is_new_use(self, *, service: str, part: str, purpose: str, to: str = "", collected_under: str) -> bool:
+    def is_new_use(self, use: Use, collected_under: str) -> bool:
         """Whether a later version lets more of the part be than its own does: then its owner must have said yes."""
         if collected_under not in self._allowed:
             return False
         then = self._allowed[collected_under]
         return any(
-            allowed.get(use, _NONE) - then.get(use, _NONE)
+            allowed.get(wish, _NONE) - then.get(wish, _NONE)
             for version, allowed in self._allowed.items()
             if version > collected_under
-            for use in {_Use(service, part, purpose), _Use(service, part, purpose, to)}
+            for wish in (use._replace(to=""), use)
         )
 
-    def _usable(self, use: _Use, collected_under: str, person_state: str, at: datetime, choices: Collection[Choice]) -> _Fields:
+    def _usable(
+        self, use: Use, collected_under: str, person_state: str, at: datetime, choices: Collection[Choice]
+    ) -> frozenset[str]:
         """The fields that the version of the part lets be used so, and those of the last version in force that the owner lets be."""
         then, later = self._allowed[collected_under].get(use, _NONE), self._in_force(collected_under, at)
         if not later or person_state != ACTIVE:
@@ -163,7 +108,7 @@ class PolicyPermits:
         return [version for version in self._allowed if collected_under < version <= at.date().isoformat()]
 
     def _refusal_of_new_use(
-        self, wish: _Use, collected_under: str, person_state: str, at: datetime, choices: Collection[Choice]
+        self, wish: Use, collected_under: str, person_state: str, at: datetime, choices: Collection[Choice]
     ) -> str | None:
         """A use that the part was not collected for. It must be of a version that is in force, and of the last one too."""
         later = self._in_force(collected_under, at)
@@ -173,18 +118,6 @@ class PolicyPermits:
         if person_state != ACTIVE:
             return "person_deactivated"
         return None if says_yes(choices, first) else "new_use_not_allowed"
-
-
-def _by_use(held: Collection[HeldFor], shown: Collection[ShownTo]) -> dict[_Use, _Fields]:
-    found: dict[_Use, _Fields] = {}
-    for use, fields in _uses(held, shown):
-        found[use] = found.get(use, _NONE) | frozenset(fields)
-    return found
-
-
-def _uses(held: Collection[HeldFor], shown: Collection[ShownTo]) -> Iterator[tuple[_Use, tuple[str, ...]]]:
-    yield from ((_Use(rule.service, rule.part, rule.purpose), rule.fields) for rule in held if rule.opens)
-    yield from ((_Use(rule.service, rule.part, rule.purpose, rule.to), rule.fields) for rule in shown)
 
 
 def says_yes(choices: Collection[Choice], version: str) -> bool:

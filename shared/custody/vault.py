@@ -12,7 +12,7 @@ import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Final
 
 from shared.contracts.errors import Parked
 from shared.custody import keys, record
@@ -21,8 +21,9 @@ from shared.custody.fields import without
 from shared.custody.keys import KeyName, WrappedKey
 from shared.custody.master import KEY_BYTES, Master, MasterKeyGone, Wrapped
 from shared.custody.masters import hold_master
-from shared.custody.permits import Choice
+from shared.custody.permits import Choice, PolicyPermits
 from shared.database import Database, type_of_connection
+from shared.policy.uses import Use
 
 _PERSONS_KEY = "persons"
 _PART: Final = "part"
@@ -67,40 +68,6 @@ class PartClosed(Parked):
     """The part is not opened: its code says why (`purpose_not_allowed`, `new_use_not_allowed`, `person_erased`, `key_destroyed` …)."""
 
 
-class Permits(Protocol):
-    """The policy's say."""
-
-    def refusal(
-        self,
-        *,
-        service: str,
-        part: str,
-        purpose: str,
-        collected_under: str,
-        person_state: str,
-        at: datetime,
-        choices: Collection[Choice] = (),
-    ) -> str | None:
-        """Why this service may not open the part for the purpose; None where it may."""
-
-    def withheld(
-        self,
-        *,
-        service: str,
-        part: str,
-        purpose: str,
-        to: str = "",
-        collected_under: str,
-        person_state: str,
-        at: datetime,
-        choices: Collection[Choice] = (),
-    ) -> frozenset[str]:
-        """The fields that the opening does not give."""
-
-    def is_new_use(self, *, service: str, part: str, purpose: str, to: str = "", collected_under: str) -> bool:
-        """Whether the person's choices decide."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Wish:
     """What all the openings of one time have in common."""
@@ -114,7 +81,7 @@ class _Wish:
 class Vault:
     """See the module. Safe to use from many greenthreads and several processes."""
 
-    def __init__(self, service: str, database: Database, master: Master, permits: Permits) -> None:
+    def __init__(self, service: str, database: Database, master: Master, permits: PolicyPermits) -> None:
         self.service, self._database, self._master, self._permits = service, database, master, permits
         self._secrets: dict[str, bytes] = {}
         self._noted_masters: set[str] = set()
@@ -159,7 +126,7 @@ class Vault:
         """What is in each envelope, or why not. Every opening and every refusal is in the record before this returns.
 
         Of a part the fields are there that the policy lets the purpose have, and `to` see: the outside party or the role of the staff
-        (`shared.policy.showings`) that it goes to. It stays closed where one of `needs` is not among them. `actor` is who of the staff
+        (`shared.policy.uses`) that it goes to. It stays closed where one of `needs` is not among them. `actor` is who of the staff
         wishes it, where it is not the service itself. Raises TryLater where the keyring or the master's service does not answer.
         """
         if not openings:
@@ -233,13 +200,7 @@ class Vault:
         asked = {
             name.person
             for opening, name in zip(openings, names, strict=True)
-            if self._permits.is_new_use(
-                service=self.service,
-                part=name.part,
-                purpose=wish.purpose,
-                to=wish.to,
-                collected_under=opening.envelope.policy_version,
-            )
+            if self._permits.is_new_use(Use(self.service, name.part, wish.purpose, wish.to), opening.envelope.policy_version)
         }
         return keys.choices_of(connection, sorted(asked)) if asked else {}
 
@@ -253,16 +214,20 @@ class Vault:
         choices: Collection[Choice],
     ) -> Opened | PartClosed | EnvelopeBroken:
         collected = opening.envelope.policy_version
-        asked = {"service": self.service, "part": name.part, "purpose": wish.purpose, "collected_under": collected}
-        told: dict[str, Any] = {**asked, "person_state": stands.person_state, "at": wish.at, "choices": choices}
-        refusal = self._permits.refusal(**told)
-        if refusal is not None:
-            return PartClosed(refusal)
+        decision = self._permits.decide(
+            Use(self.service, name.part, wish.purpose, wish.to),
+            collected_under=collected,
+            person_state=stands.person_state,
+            at=wish.at,
+            choices=choices,
+        )
+        if decision.refusal is not None:
+            return PartClosed(decision.refusal)
         if key is None:
             return PartClosed("key_destroyed")
         if isinstance(key, EnvelopeBroken):
             return key
-        withheld = self._permits.withheld(**told, to=wish.to) if opening.envelope.form == _PART else ()
+        withheld = decision.withheld if opening.envelope.form == _PART else ()
         if not set(wish.needs).isdisjoint(withheld):
             return PartClosed("new_use_not_allowed")
         try:
@@ -323,4 +288,4 @@ def service_key_context(service: str, name: str) -> bytes:
     return f"service key\0{service}\0{name}".encode()
 
 
-__all__ = ["Opened", "Opening", "PartClosed", "PartToKeep", "Permits", "Vault"]
+__all__ = ["Opened", "Opening", "PartClosed", "PartToKeep", "Vault"]

@@ -5,7 +5,6 @@ It knows the shared words and no pipe. What runs (broker, databases, gateways, l
 
 from shared.policy.document import Policy
 from shared.policy.loading import POLICY_FILE, Place, PolicyRefused, load
-from shared.policy.showings import showings
 from shared.policy.versions import VersionsRefused, load_versions
 
-__all__ = ["POLICY_FILE", "Place", "Policy", "PolicyRefused", "VersionsRefused", "load", "load_versions", "showings"]
+__all__ = ["POLICY_FILE", "Place", "Policy", "PolicyRefused", "VersionsRefused", "load", "load_versions"]

@@ -8,7 +8,7 @@ import orjson
 
 from shared.custody.vault import Opened
 from shared.http_door import Answer, StatusError
-from shared.policy.showings import to_staff
+from shared.policy.uses import to_staff
 from shared.staffing.desk import Seat
 from shared.staffing.door import Revealing
 from shared.staffing.masking import shown

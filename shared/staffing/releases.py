@@ -20,7 +20,7 @@ from shared.custody.vault import Opened
 from shared.delivery.work import Work
 from shared.http_door import Answer, Request, StatusError, serve
 from shared.policy import load
-from shared.policy.showings import to_staff
+from shared.policy.uses import to_staff
 from shared.sealing import seal_to_base64
 from shared.staffing import store
 from shared.staffing.cases import Release

@@ -174,7 +174,7 @@ from shared.custody.vault import Opened, Opening, Vault
 from shared.database import Database
 from shared.policy import load_versions
 url, master, folder, shop, customer, number, purpose = sys.argv[1:]
-permits = PolicyPermits({name: tuple(it.holds.values()) for name, it in load_versions(Path(folder)).items()})
+permits = PolicyPermits(load_versions(Path(folder)))
 vault = Vault("notifications", Database(url, name="test"), FileMaster.read(Path(master)), permits)
 wish = Opening(PartName(shop, customer, number, "contact"), Envelope.of_json(json.loads(sys.stdin.read())))
 result = vault.open([wish], purpose=purpose, at=datetime.now(UTC) + timedelta(days=3))[0]

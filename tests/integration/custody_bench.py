@@ -59,7 +59,7 @@ class Custody:
     def __post_init__(self) -> None:
         self.database = Database(self.url, name=f"{self.service}.keyring")
         self.master = FileMaster.read(self.file)
-        permits = PolicyPermits({VERSION: tuple(load().holds.values())})
+        permits = PolicyPermits({VERSION: load()})
         self.vault = Vault(self.service, self.database, self.master, permits)
         self.keyring = Keyring(self.service, self.database, self.master)
 

@@ -116,6 +116,20 @@ def test_a_sweep_leaves_nothing_of_the_person_and_everything_of_all_others(datab
     )
 
 
+def test_a_sweep_takes_the_pieces_of_the_person_s_copies_and_of_no_other_request_of_the_same_id(
+    database: Database, url: str
+) -> None:
+    leaving, staying = a_request(Kind.COPY, "r-1"), a_request(Kind.COPY, "r-2", customer="c-2")
+    with working(database) as store:
+        for request in (leaving, staying, a_request(Kind.ERASURE, "r-2")):
+            store.save_request(request)
+        for request in (leaving, staying):
+            store.keep_piece(HERE, request.key.request, "orders", "box", AT + timedelta(days=7))
+    with working(database) as store:
+        store.sweep(HERE, "c-1", leaving.person)
+    assert rows(url, "select request from export_pieces") == [("r-2",)]
+
+
 @pytest.mark.parametrize("when", ["before the sweep", "behind the sweep"])
 def test_what_the_same_batch_saves_of_the_person_does_not_bring_the_id_back(when: str, database: Database, url: str) -> None:
     key = a_request().key

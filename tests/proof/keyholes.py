@@ -150,7 +150,7 @@ def key_names(stage: Stage, names: Sequence[Name]) -> dict[Name, tuple[str, KeyN
     for service in KEYRINGS:
         master = FileMaster.read(Path(stage.env[f"{service.upper()}_KEYRING_MASTER_KEY_FILE"]))
         with psycopg.connect(stage.database(service, keyring=True), autocommit=True) as connection:
-            permits = PolicyPermits({load().version: tuple(load().holds.values())})
+            permits = PolicyPermits({load().version: load()})
             vault = Vault(service, Keyring(connection), master, permits)  # type: ignore[arg-type]
             found |= {name: (service, vault.key_name(name.part)) for name in names if name.service == service}
     return found

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from shared.custody import permits as permits_module
 from shared.custody.permits import ACTIVE, DEACTIVATED, ERASED, Choice, PolicyPermits, communication
 from shared.policy import load
+from shared.policy.uses import Use
 
 TODAY = load()
-HOLDS = tuple(TODAY.holds.values())
 NEW = TODAY.holds["recipient-to-ship"].model_copy(update={"purpose": "improve"})
+WIDER = TODAY.model_copy(update={"holds": {**TODAY.holds, "recipient-to-improve": NEW}})
+USE = Use("shipping", "recipient", "improve")
 OLD_VERSION, MIDDLE, NEW_VERSION = TODAY.version, "2026-06-01", "2027-01-01"
-PERMITS = PolicyPermits({OLD_VERSION: HOLDS, MIDDLE: HOLDS, NEW_VERSION: (*HOLDS, NEW), "2027-06-01": (*HOLDS, NEW)})
+PERMITS = PolicyPermits({OLD_VERSION: TODAY, MIDDLE: TODAY, NEW_VERSION: WIDER, "2027-06-01": WIDER})
 AT = datetime(2027, 2, 1, tzinfo=UTC)
 WORDS: tuple[tuple[str, str, str], ...] = (
     ("policy_choice", "allow", NEW_VERSION),
@@ -62,15 +64,7 @@ def expected(course: Sequence[tuple[str, str, str]], state: str) -> str | None:
 def decided(
     choices: Collection[Choice], state: str = ACTIVE, at: datetime = AT, collected_under: str = OLD_VERSION
 ) -> str | None:
-    return PERMITS.refusal(
-        service="shipping",
-        part="recipient",
-        purpose="improve",
-        collected_under=collected_under,
-        person_state=state,
-        at=at,
-        choices=choices,
-    )
+    return PERMITS.decide(USE, collected_under=collected_under, person_state=state, at=at, choices=choices).refusal
 
 
 def wrong() -> Iterator[tuple[Any, str]]:
@@ -152,16 +146,15 @@ def test_a_version_counts_from_its_day_and_the_last_one_must_still_allow() -> No
     yes = chosen([("policy_choice", "allow", NEW_VERSION)])
     assert decided(yes, at=datetime(2026, 12, 31, 23, 59, tzinfo=UTC)) == "purpose_not_allowed"
     assert decided(yes, at=datetime(2027, 1, 1, tzinfo=UTC)) is None
-    narrowed = PolicyPermits({OLD_VERSION: HOLDS, NEW_VERSION: (*HOLDS, NEW), "2027-02-01": HOLDS})
-    told = {"service": "shipping", "part": "recipient", "purpose": "improve", "collected_under": OLD_VERSION}
-    assert narrowed.refusal(**told, person_state=ACTIVE, at=AT, choices=yes) == "purpose_not_allowed"
+    narrowed = PolicyPermits({OLD_VERSION: TODAY, NEW_VERSION: WIDER, "2027-02-01": TODAY})
+    decision = narrowed.decide(USE, collected_under=OLD_VERSION, person_state=ACTIVE, at=AT, choices=yes)
+    assert decision.refusal == "purpose_not_allowed"
 
 
 def test_what_was_collected_under_the_new_version_asks_nobody() -> None:
     assert decided([], collected_under=NEW_VERSION) is None
     assert decided([], collected_under=NEW_VERSION, state=DEACTIVATED) == "person_deactivated"
-    told = {"service": "shipping", "part": "recipient", "purpose": "improve"}
-    assert PERMITS.is_new_use(**told, collected_under=OLD_VERSION)
-    assert not PERMITS.is_new_use(**told, collected_under=NEW_VERSION)
-    assert not PERMITS.is_new_use(**{**told, "purpose": "fill_order"}, collected_under=OLD_VERSION)
-    assert not PERMITS.is_new_use(**{**told, "purpose": "newsletter"}, collected_under=OLD_VERSION)
+    assert PERMITS.is_new_use(USE, OLD_VERSION)
+    assert not PERMITS.is_new_use(USE, NEW_VERSION)
+    assert not PERMITS.is_new_use(USE._replace(purpose="fill_order"), OLD_VERSION)
+    assert not PERMITS.is_new_use(USE._replace(purpose="newsletter"), OLD_VERSION)

@@ -9,9 +9,10 @@ import pytest
 
 from shared.custody.permits import ACTIVE, BY_LAW, DEACTIVATED, ERASED, FOR_AN_OPEN_ORDER, PolicyPermits
 from shared.policy import load
+from shared.policy.uses import Use
 
 POLICY = load()
-PERMITS = PolicyPermits({POLICY.version: tuple(POLICY.holds.values())})
+PERMITS = PolicyPermits({POLICY.version: POLICY})
 AT = datetime(2027, 2, 1, tzinfo=UTC)
 STATES = (ACTIVE, DEACTIVATED, ERASED)
 # Told once more, by hand: what the published policy promises of the sealed parts.
@@ -42,7 +43,7 @@ MATRIX = list(product(POLICY.services, SEALED, POLICY.purposes, STATES))
 def refusal(
     service: str, part: str, purpose: str, state: str, version: str = POLICY.version, permits: PolicyPermits = PERMITS
 ) -> str | None:
-    return permits.refusal(service=service, part=part, purpose=purpose, collected_under=version, person_state=state, at=AT)
+    return permits.decide(Use(service, part, purpose), collected_under=version, person_state=state, at=AT).refusal
 
 
 def expected(service: str, part: str, purpose: str, state: str) -> str | None:
@@ -66,9 +67,9 @@ def wrong_cells(permits: PolicyPermits) -> list[tuple[str, str, str, str]]:
 def test_one_permit_more_or_less_is_red(name: str) -> None:
     hold = POLICY.holds[name]
     others = tuple(it for it in POLICY.holds.values() if it is not hold)
-    other_way = hold.model_copy(update={"opens": not hold.opens})
+    other_way = POLICY.holds | {name: hold.model_copy(update={"opens": not hold.opens})}
     cell = (hold.service, hold.part, hold.purpose)
-    wrong = wrong_cells(PolicyPermits({POLICY.version: (*others, other_way)}))
+    wrong = wrong_cells(PolicyPermits({POLICY.version: POLICY.model_copy(update={"holds": other_way})}))
     # A second rule may let the same: then nothing is another way.
     doubled = any((it.service, it.part, it.purpose) == cell and it.opens for it in others)
     assert bool(wrong) != doubled
@@ -91,12 +92,10 @@ def test_under_a_version_that_nobody_knows_nothing_opens(state: str) -> None:
 
 
 def test_each_version_decides_for_what_was_collected_under_it() -> None:
-    narrow = [hold for hold in POLICY.holds.values() if hold.purpose != "service_news"]
-    both = PolicyPermits({POLICY.version: tuple(narrow), "2027-01-01": tuple(POLICY.holds.values())})
+    narrow = {name: hold for name, hold in POLICY.holds.items() if hold.purpose != "service_news"}
+    both = PolicyPermits({POLICY.version: POLICY.model_copy(update={"holds": narrow}), "2027-01-01": POLICY})
 
     def of(version: str) -> str | None:
-        return both.refusal(
-            service="notifications", part="contact", purpose="service_news", collected_under=version, person_state=ACTIVE, at=AT
-        )
+        return refusal("notifications", "contact", "service_news", ACTIVE, version, both)
 
     assert (of(POLICY.version), of("2027-01-01")) == ("new_use_not_allowed", None)

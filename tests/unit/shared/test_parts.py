@@ -63,6 +63,7 @@ class Vault:
         self.erased: set[str] = set()
         self.is_away = False
         self.purposes: list[tuple[str, str, int]] = []
+        self.of_fields: dict[str, object] = {}
 
     def take_in(self, parts: Sequence[PartToKeep], _at: datetime) -> list[Envelope | None]:
         if self.is_away:
@@ -81,10 +82,11 @@ class Vault:
         purpose: str,
         at: datetime,
         actor: str = "",
-        **_of_fields: object,
+        **of_fields: object,
     ) -> list[Opened | PartClosed | EnvelopeBroken]:
         assert at.tzinfo is not None
         self.purposes.append((purpose, actor, len(openings)))
+        self.of_fields = of_fields
         return [self._open(opening) for opening in openings]
 
     def erased_among(self, persons: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -210,10 +212,11 @@ def test_each_envelope_is_opened_or_says_why_not() -> None:
     envelopes[keys[1]] = ("c-1", {"sealed_for": "notifications", "key_id": "k", "box": "eA=="})  # what an older release kept
     envelopes[keys[2]] = ("c-1", None)
     envelopes[keys[3]] = ("c-1", kept[keys[4]].envelope)  # another order's
-    opened = reader.open(envelopes, purpose="order_news", actor="somebody")
+    opened = reader.open(envelopes, purpose="order_news", actor="somebody", to="mailbox", needs=("email",))
     assert list(envelopes) == sorted(opened)
     assert [type(opened[key]) for key in keys] == [Opened, EnvelopeBroken, EnvelopeBroken, EnvelopeBroken, Opened]
     assert vault.purposes == [("order_news", "somebody", 3)]
+    assert vault.of_fields == {"to": "mailbox", "needs": ("email",)}
     vault.erased.add("c-1")
     [closed] = reader.open({KEY: envelopes[keys[4]]}, purpose="order_news").values()
     with pytest.raises(PartClosed, match=r"^person_erased$"):
