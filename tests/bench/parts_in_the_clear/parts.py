@@ -54,11 +54,7 @@ class PartReaderInTheClear(PartReader):
                 delivery.kept = KeptPart({"for": delivery.message.order_number, **_BUYER[self.part]})
 
     def open(
-        self,
-        envelopes: Mapping[OrderKey, tuple[str, dict[str, Any]]],
-        *,
-        purpose: str,  # noqa: ARG002 - as the real one
-        actor: str = "",  # noqa: ARG002 - as the real one
+        self, envelopes: Mapping[OrderKey, tuple[str, dict[str, Any]]], **_wish: object
     ) -> dict[OrderKey, Any | BrownPaperError]:
         return {
             key: InTheClear(PartName(key.shop, customer_id, key.order_number, self.part), orjson.dumps(kept))
