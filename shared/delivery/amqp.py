@@ -18,7 +18,7 @@ from amqp.basic_message import Message
 from amqp.exceptions import AMQPError
 
 from shared.delivery import topology
-from shared.delivery.connecting import ANSWER_SECONDS, BROKEN, connect, connected, disconnect, handle_read_ahead
+from shared.delivery.connecting import ANSWER_SECONDS, BROKEN, connect, connected, disconnect, hear, keep_alive, open_channel
 from shared.delivery.frames import publish_frames
 from shared.delivery.steps import reach
 from shared.delivery.work import OutboxRow, RawMessage
@@ -67,17 +67,18 @@ class Consumer:
 
     def _consume(self, connection: kombu.Connection) -> None:
         with eventlet.Timeout(ANSWER_SECONDS, TimeoutError):
-            channel = connection.default_channel
+            channel = open_channel(connection)
             acks = self._acks = _Acknowledger(channel)
             channel.basic_qos(0, self._prefetch, False)
             tags = [channel.basic_consume(queue, callback=self._receiver(queue, acks)) for queue in self._queues]
         self.is_connected = True
+        alive_at = monotonic()
         while not self._stopping:
-            try:
-                connection.drain_events(timeout=0.5)  # so soon it sees that it is told to stop
-                handle_read_ahead(connection)
-            except TimeoutError:
-                connection.heartbeat_check()
+            with suppress(TimeoutError):
+                hear(channel, timeout_seconds=0.5)  # so soon it sees that it is told to stop
+            if monotonic() - alive_at >= 1:
+                alive_at = monotonic()
+                keep_alive(channel)
         for tag in tags:
             channel.basic_cancel(tag)
         # What is in hand is finished and acknowledged before the connection closes; what is not goes back to its queue.
@@ -87,10 +88,9 @@ class Consumer:
         def receive(message: Message) -> None:
             info = message.delivery_info
             tag = info["delivery_tag"]
-            body = message.body.encode() if isinstance(message.body, str) else bytes(message.body)
             raw = RawMessage(
                 queue,
-                body,
+                bytes(message.body or b""),  # a message without a body has py-amqp's own, which is a text
                 info["exchange"],
                 info["routing_key"],
                 message.properties.get("content_type"),
@@ -189,16 +189,15 @@ class Publisher:
         channel.connection.transport.write(b"".join(frames))
         reach("published")
         while self._waiting:
-            connection.drain_events()
-            handle_read_ahead(connection)
+            hear(channel)
 
     def idle(self) -> None:
         """Keep the connection alive; call it every few seconds when there is nothing to publish. Reconnects where it broke."""
         try:
             connection = self._open()
             with suppress(TimeoutError):
-                connection.drain_events(timeout=0.001)
-            connection.heartbeat_check()
+                hear(connection.default_channel, timeout_seconds=0.001)
+            keep_alive(connection.default_channel)
         except BROKEN as error:
             _log.warning("publisher_disconnected", extra={"error": type(error).__name__})
             self.close()

@@ -21,6 +21,7 @@ from amqp.exceptions import AccessRefused, AMQPError, NotAllowed, NotFound
 from shared.broker_address import connection_to, open_patiently
 from shared.contracts.errors import BrownPaperError
 from shared.delivery import topology
+from shared.delivery.incoming import incoming_frames
 
 HEARTBEAT_SECONDS = 10  # a peer that says nothing for twice as long is given up
 ANSWER_SECONDS = 10  # for the answer to a request: a node that has lost its colleagues takes connections and answers nothing
@@ -55,7 +56,7 @@ def connect(uri: str, name: str) -> kombu.Connection:
             addresses.pop(),
             heartbeat=HEARTBEAT_SECONDS,
             connect_timeout=5,
-            transport_options={"client_properties": {"connection_name": name}},
+            transport_options={"client_properties": {"connection_name": name}, "frame_handler": incoming_frames},
         )
         try:
             open_patiently(connection, max_retries=0)
@@ -78,12 +79,41 @@ def read_ahead(transport: Any) -> None:
     transport._quick_recv = lambda wanted: receive(max(wanted, READ_AHEAD_BYTES))
 
 
-def handle_read_ahead(connection: kombu.Connection) -> None:
+def open_channel(connection: kombu.Connection) -> kombu.transport.pyamqp.Channel:
+    """The connection's channel, which gives bodies as they came: an encoding that a message claims to have is nobody's order."""
+    channel = connection.default_channel
+    channel.auto_decode = False
+    return channel
+
+
+def hear(channel: kombu.transport.pyamqp.Channel, timeout_seconds: float | None = None) -> None:
+    """Wait for what the broker says next, and handle it with all that was read ahead.
+
+    Asks the channel's own connection: kombu's, where a write elsewhere has found this one broken, opens another in silence, on which nobody
+    consumes. Raises TimeoutError, or one of `BROKEN`.
+    """
+    protocol = _protocol_of(channel)
+    protocol.drain_events(timeout=timeout_seconds)
+    handle_read_ahead(protocol)
+
+
+def keep_alive(channel: kombu.transport.pyamqp.Channel) -> None:
+    """Send a heartbeat where one is due, and raise one of `BROKEN` where the broker's stay away; to be called about every second."""
+    _protocol_of(channel).heartbeat_tick()
+
+
+def _protocol_of(channel: kombu.transport.pyamqp.Channel) -> Any:
+    protocol = channel.connection
+    if protocol is None or not protocol.connected:
+        raise ConnectionResetError("the connection to the broker is broken")
+    return protocol
+
+
+def handle_read_ahead(protocol: Any) -> None:
     """Have every whole frame handled that stands in the transport's buffer already, as `drain_events` would, one after the other.
 
     What is not whole yet, or is no frame, is left to the next reading. Raises what a frame says: one of `BROKEN` where it closes something.
     """
-    protocol = connection.connection
     buffer = protocol.transport._read_buffer
     frames, place, length = [], 0, len(buffer)
     while length - place > _FRAME_HEAD.size:

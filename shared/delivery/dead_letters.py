@@ -56,7 +56,7 @@ def _read(raw: RawMessage, read: Callable[[RawMessage], Reading]) -> Reading:
 def _named(raw: RawMessage) -> Reading:
     """What is known without reading: by whom and under which id it was published, and that colleagues send parts sealed only."""
     speaker = topology.speaker_on(raw.exchange)
-    identity = str(raw.properties.get("message_id") or "") or None
+    identity = _key(raw.properties.get("message_id"))
     is_ours = speaker is not None and identity is not None
     return Reading(
         "",
@@ -64,9 +64,14 @@ def _named(raw: RawMessage) -> Reading:
         claim=(speaker, identity) if speaker and identity else None,
         source=speaker,
         id=identity if is_ours else None,
-        type=raw.routing_key or None,
+        type=_key(raw.routing_key),
         sealed=is_ours and _can_be_kept(raw.body),
     )
+
+
+def _key(name: object) -> str | None:
+    """A name of whoever published it, where it can stand in a table of ours."""
+    return name if isinstance(name, str) and name and "\0" not in name else None
 
 
 def _can_be_kept(body: bytes) -> bool:

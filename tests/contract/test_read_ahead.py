@@ -5,13 +5,14 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from amqp.exceptions import UnexpectedFrame
 from amqp.transport import SSLTransport, TCPTransport
 
-from shared.delivery.connecting import READ_AHEAD_BYTES, handle_read_ahead, read_ahead
+from shared.delivery.connecting import BROKEN, READ_AHEAD_BYTES, handle_read_ahead, hear, keep_alive, read_ahead
 
 PAYLOADS = [bytes([place]) * length for place, length in enumerate((0, 1, 8, 300, 20_000, 5, 70_000, 2))]
 
@@ -72,10 +73,10 @@ def test_a_hundred_small_frames_are_one_reading(wire: tuple[Any, socket.socket, 
 
 
 class Heard:
-    """As much of kombu's connection as `handle_read_ahead` needs, and the frames that were handled."""
+    """As much of a connection as `handle_read_ahead` needs, and the frames that were handled."""
 
     def __init__(self, transport: Any) -> None:
-        self.connection, self.transport, self.frames = self, transport, list[Any]()
+        self.transport, self.frames = transport, list[Any]()
 
     def on_inbound_frame(self, frame: tuple[int, int, bytes]) -> None:
         self.frames.append(frame)
@@ -120,3 +121,12 @@ def test_without_it_a_frame_is_three_readings(wire: tuple[Any, socket.socket, Co
     for _ in range(100):
         transport.read_frame()
     assert counting.times == 300, "py-amqp reads ahead by itself now: ours is not needed any more"
+
+
+@pytest.mark.parametrize("protocol", [None, SimpleNamespace(connected=False)])
+def test_a_connection_that_a_write_found_broken_is_not_listened_to(protocol: Any) -> None:
+    """kombu would open another in its place, on which nobody consumes: the process would be deaf and call itself ready."""
+    channel: Any = SimpleNamespace(connection=protocol)
+    for ask in (hear, keep_alive):
+        with pytest.raises(BROKEN):
+            ask(channel)
