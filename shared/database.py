@@ -53,6 +53,16 @@ class DatabaseUntrusted(DatabaseUnavailable):
         super().__init__("database_untrusted")
 
 
+class StatementRefused(DatabaseUnavailable):
+    """The server takes no such statement now: a table, a column or a grant is not there (yet), or it took too long.
+
+    Mostly a migration or a failover under way, and then all fail alike; where others pass it is the statement's own fault.
+    """
+
+    def __init__(self, sqlstate: str) -> None:
+        super().__init__(f"database_{sqlstate.lower()}")
+
+
 class Contended(TryLater):
     """Another process changed the same rows at the same time; nothing was committed, trying again at once is right."""
 
@@ -63,10 +73,11 @@ class Contended(TryLater):
 _CONTENTION = (errors.UniqueViolation, errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable)
 
 # SQLSTATE classes that say "not now": connection, resources, the operator, the system. Then what a failover or a migration under way
-# shows for a while: a read-only server, a statement that waits too long (for the rows of a commit that itself waits for a standby), a
-# table, a column or a grant that is not there yet.
+# shows for a while: a read-only server; and, as may also be one statement's own fault, one that waits too long (for the rows of a commit
+# that itself waits for a standby), a table, a column or a grant that is not there yet.
 _UNAVAILABLE_CLASSES = ("08", "53", "57P", "58")
-_UNAVAILABLE_STATES = frozenset({"25006", "57014", "42P01", "42703", "42501"})
+_UNAVAILABLE_STATES = frozenset({"25006"})
+_REFUSED_STATES = frozenset({"57014", "42P01", "42703", "42501"})
 
 # How soon a server that is gone without a word is given up, and never one to stay with that takes no writes: of several hosts in the
 # URL the one that does is found. What the URL says itself stands.
@@ -254,6 +265,8 @@ class Database:
             except _CONTENTION:
                 raise Contended from None
             except psycopg.Error as error:
+                if error.sqlstate in _REFUSED_STATES:
+                    raise StatementRefused(error.sqlstate) from None
                 if not _is_unavailable(error):
                     raise
                 connection.close()

@@ -103,30 +103,41 @@ class Consumer:
         return receive
 
 
+MOST_BEHIND = 100
+
+
 class _Acknowledger:
-    """Acknowledges in one frame all that is done up to the first that is not."""
+    """Acknowledges in one frame all that is done up to the first that is not, and one by one what is done behind it, if that is much.
+
+    So one that waits long leaves the room that `prefetch` gives to the others.
+    """
 
     def __init__(self, channel: kombu.transport.pyamqp.Channel) -> None:
         self._channel = channel
         self._open: set[int] = set()
-        self._highest = 0
-        self._acknowledged = 0
+        self._done: set[int] = set()
 
     def receive(self, tag: int) -> None:
         self._open.add(tag)
-        self._highest = tag
 
     def done(self, tag: int) -> None:
         self._open.discard(tag)
+        self._done.add(tag)
 
     def flush(self) -> None:
-        up_to = min(self._open) - 1 if self._open else self._highest
-        if up_to <= self._acknowledged:
+        first = min(self._open, default=None)
+        behind = {tag for tag in self._done if tag > first} if first is not None else set()
+        before = self._done - behind
+        self._done = behind if len(behind) <= MOST_BEHIND else set()
+        if not before and self._done is behind:
             return
-        self._acknowledged = up_to
         reach("acknowledging")
         try:
-            self._channel.basic_ack(up_to, multiple=True)
+            if before:
+                # The broker wants a tag that is not acknowledged yet, also where it stands for those below it.
+                self._channel.basic_ack(max(before), multiple=True)
+            for tag in behind - self._done:
+                self._channel.basic_ack(tag)
         except BROKEN:
             return  # the messages come again, and the inbox knows them
         reach("acknowledged")

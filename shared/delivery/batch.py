@@ -18,10 +18,10 @@ import eventlet
 import psycopg
 
 from shared.contracts.errors import Parked, Refused, TryLater
-from shared.database import Contended, Database, DatabaseUnavailable, type_of_connection
+from shared.database import Contended, Database, DatabaseUnavailable, StatementRefused, type_of_connection
 from shared.delivery import held_messages, tables
 from shared.delivery.confirmed import Confirmed
-from shared.delivery.endings import Endings, ending_of
+from shared.delivery.endings import Endings, ending_of, place_of
 from shared.delivery.ladder import Ladder
 from shared.delivery.steps import reach
 from shared.delivery.work import Delivery, Ending, IntentRow, OutboxRow, RawMessage, Recorder, Store, Work
@@ -67,7 +67,8 @@ class Door(Protocol):
 class Outcome:
     """What a committed transaction leaves to do: endings to report, events to publish, calls to make.
 
-    `unread` are messages that cannot be read yet (a key is missing): they were not touched and are to be offered again later.
+    `unread` are messages that cannot be read yet and not be kept either: an order in the clear, while the holder of a part has not published
+    its key. They were not touched and are to be offered again later.
     """
 
     endings: list[tuple[Delivery, Ending]] = field(default_factory=list)
@@ -104,66 +105,84 @@ class Batches:
         Raises DatabaseUnavailable when waiting may help; what was committed of these by then comes again as `repeated`.
         """
         reach("received")
-        readable = [delivery for delivery in deliveries if self._read(read, delivery)]
+        outside, readable = Outcome(), []
+        for delivery in deliveries:
+            not_yet = self._read(read, delivery)
+            if not_yet is None:
+                readable.append(delivery)
+            elif delivery.is_asked:
+                outside.endings.append((delivery, Ending("later", not_yet.code)))
+            else:
+                outside.unread.append(delivery)
         reach("read")
-        readable = self._keep_parts(door, readable)
-        ready = {id(delivery) for delivery in readable}
-        unread = Outcome(unread=[delivery for delivery in deliveries if id(delivery) not in ready])
-        if len(readable) > 1:
+        self._keep_parts(door, readable)
+        return [*self._transactions(door, readable), outside]
+
+    def _transactions(self, door: Door, deliveries: Sequence[Delivery]) -> list[Outcome]:
+        if len(deliveries) > 1:
             try:
-                return [self._one_transaction(door, readable), unread]
-            except (Contended, psycopg.Error) as error:
-                _log.info("batch_split", extra={"error": type(error).__name__, "batch": len(readable)})
-        return [*(self._alone(door, delivery) for delivery in readable), unread]
+                return [self._one_transaction(door, deliveries)]
+            except Exception as error:
+                if _is_outage(error):
+                    raise
+                _log.info("batch_split", extra={"error": type(error).__name__, "batch": len(deliveries)})
+        return [self._alone(door, delivery) for delivery in deliveries]
 
     @staticmethod
-    def _keep_parts(door: Door, deliveries: list[Delivery]) -> list[Delivery]:
-        """Take in what the messages bring of persons; those that must wait for it are left out, and hold up nobody."""
+    def _keep_parts(door: Door, deliveries: Sequence[Delivery]) -> None:
+        """Take in what the messages bring of persons. One whose part cannot be taken in ends as what was wrong, and holds up nobody."""
         carrying = [delivery for delivery in deliveries if delivery.kept is None and door.carries_part(delivery)]
         if not carrying:
-            return deliveries
+            return
         try:
             door.keep_parts(carrying)
-        except TryLater:
-            waiting = {id(delivery) for delivery in carrying}
-            return [delivery for delivery in deliveries if id(delivery) not in waiting]
-        return deliveries
+        except Exception as error:
+            for delivery in carrying:
+                if isinstance(error, TryLater) and not isinstance(error, Contended):
+                    # The keys are out of reach, for all of them: each is kept as it is, sealed, until they are back.
+                    delivery.message = TryLater(error.code)
+                else:
+                    _keep_part(door, delivery)
 
     def _alone(self, door: Door, delivery: Delivery) -> Outcome:
         refusals = 0
         for tries in range(MOST_CONTENTIONS + 3):
+            failed: Exception
             try:
                 return self._one_transaction(door, [delivery])
             except Contended:
                 if tries < MOST_CONTENTIONS:
                     continue
-                code = "contended"  # no race lasts so long: the rows themselves are in each other's way
-            except psycopg.Error as error:
-                # The class of the error only: its text may hold a value.
-                code = f"database_{(error.sqlstate or 'error').lower()}"
+                failed = Parked("contended")  # no race lasts so long: the rows themselves are in each other's way
+            except DatabaseUnavailable as error:
+                if refusals or _is_outage(error):
+                    raise  # also where not even that it must wait can be written down
+                failed = TryLater(error.code)
+            except Exception as error:
+                failed = _unexpected(error)
             # Whatever of it the database would not take is left out, so that it can be parked: first what it asks for, then its claim.
-            # Without a claim a replay could do it twice, so then its body is left out too.
-            delivery.message, delivery.about = Parked(code), None
+            # Without a claim a replay could do it twice, so then its body is left out too, and what names it.
+            delivery.message, delivery.about = failed, None
             refusals += 1
             if refusals > 1:
                 delivery.claim = None
                 if delivery.raw is not None:
-                    delivery.raw.sealed, delivery.raw.about = False, None
+                    delivery.raw.forget()
         raise DatabaseUnavailable
 
-    def _read(self, read: Reader, delivery: Delivery) -> bool:
-        """Read a raw message; one that cannot be read ends as its `message`, an error, then says. False where it must wait unread."""
+    def _read(self, read: Reader, delivery: Delivery) -> TryLater | None:
+        """Read a raw message; one that cannot be read ends as its `message`, an error, then says. Gives why one must wait unread."""
         raw = delivery.raw
         if raw is None or delivery.message is not None:
-            return True
+            return None
         if len(raw.body) > LONG_BODY_BYTES:
             eventlet.sleep(0)  # a long one takes a while: heartbeats and the others come in between
         try:
             reading = read(raw)
         except (DatabaseUnavailable, Contended):
             raise
-        except TryLater:
-            return False
+        except TryLater as error:
+            return error
         except (Parked, Refused) as error:
             delivery.message = error
         except Exception as error:
@@ -176,7 +195,7 @@ class Batches:
             raw.source, raw.id, raw.type, raw.sealed = reading.source, reading.id, reading.type, reading.sealed
             raw.about = reading.about
             raw.body = raw.body if reading.body is None else reading.body
-        return True
+        return None
 
     def _one_transaction(self, door: Door, deliveries: Sequence[Delivery]) -> Outcome:
         try:
@@ -241,6 +260,30 @@ class Batches:
         for shelf in work.store.shelves():
             shelf.rollback()
         return ending
+
+
+def _keep_part(door: Door, delivery: Delivery) -> None:
+    try:
+        door.keep_parts([delivery])
+    except TryLater as error:
+        delivery.message = TryLater(error.code)
+    except (Parked, Refused) as error:
+        delivery.message = error
+    except Exception as error:
+        delivery.message = _unexpected(error)
+
+
+def _unexpected(error: Exception) -> Parked:
+    """What nobody reckoned with, by its class: its text may hold a value."""
+    if isinstance(error, psycopg.Error):
+        return Parked(f"database_{(error.sqlstate or 'error').lower()}")
+    _log.error("delivery_failed", extra={"error": type(error).__name__, "place": place_of(error)})
+    return Parked(f"unexpected_{type(error).__name__}")
+
+
+def _is_outage(error: Exception) -> bool:
+    """Whether waiting is all that helps: no one delivery can be at fault."""
+    return isinstance(error, DatabaseUnavailable) and not isinstance(error, StatementRefused)
 
 
 class _Unclaimed:

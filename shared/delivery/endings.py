@@ -101,11 +101,13 @@ def ending_of(error: Exception, delivery: Delivery) -> Ending:
             return Ending("refused", error.code, error.faults)
         case _:
             # The class and the place of the error only: its text may hold a value.
-            _log.error("handler_failed", extra={"method": delivery.method, "error": type(error).__name__, "place": _place(error)})
+            _log.error(
+                "handler_failed", extra={"method": delivery.method, "error": type(error).__name__, "place": place_of(error)}
+            )
             return Ending("parked", f"unexpected_{type(error).__name__}")
 
 
-def _place(error: BaseException) -> str:
+def place_of(error: BaseException) -> str:
     """Where an error was raised, file and line of our own innermost frame: no text of it."""
     place, frame = "", error.__traceback__
     while frame is not None:

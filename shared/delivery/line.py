@@ -100,7 +100,7 @@ class Line:
                 happening.send(None)
 
         for place, delivery in enumerate(asks):
-            delivery.on_end = partial(note, place)
+            delivery.on_end, delivery.is_asked = partial(note, place), True
             self.submit(delivery)
         if asks:
             with eventlet.Timeout(timeout_seconds, False):

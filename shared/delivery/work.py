@@ -32,10 +32,8 @@ class Ending(NamedTuple):
 class Delivery:
     """One thing for one handler: a message from a queue, the outcome of a call, an ask over HTTP.
 
-    `method` names the door's method. `claim` (speaker, id) is taken in the inbox, where there is one; `intent_id` is the intent that this
-    settles, under this `lease`; `held_id` the held row that this tries again. `kept` is what was taken in of its personal part. `on_end` is
-    called once, after the commit.
-    """
+        `method` names the door's method. `claim` (speaker, id) is taken in the inbox, where there is one; `intent_id` is the intent that this
+    XX"""
 
     method: str
     message: Any
@@ -50,6 +48,7 @@ class Delivery:
     traceparent: str | None = None
     raw: RawMessage | None = None
     kept: Any = None
+    is_asked: bool = False
 
 
 @dataclass(slots=True)
@@ -74,6 +73,10 @@ class RawMessage:
     properties: Mapping[str, Any] = field(default_factory=dict)
     received_at: datetime | None = None
     death: Mapping[str, Any] | None = None
+
+    def forget(self) -> None:
+        """Leave out whatever of it may be kept, body and names: it is then known by its queue and its length alone."""
+        self.sealed, self.about, self.source, self.id, self.type = False, None, None, None, None
 
 
 class OutboxRow(NamedTuple):

@@ -13,7 +13,7 @@ from shared.database import Database, DatabaseUnavailable
 from shared.delivery.batch import Batches, Reading
 from shared.delivery.confirmed import Confirmed
 from shared.delivery.ladder import Ladder
-from shared.delivery.work import Delivery, RawMessage, Store
+from shared.delivery.work import Delivery, Ending, RawMessage, Store
 
 
 def batches() -> Batches:
@@ -48,3 +48,14 @@ def test_a_message_that_cannot_be_read_yet_is_given_back_untouched() -> None:
     assert [unread for outcome in outcomes for unread in outcome.unread] == [message]
     assert not any(outcome.endings for outcome in outcomes)
     assert message.message is None
+
+
+def test_an_ask_that_cannot_be_read_yet_ends_at_once() -> None:
+    """Who asked asks again; nobody offers it again meanwhile."""
+    message = delivery()
+    message.is_asked = True
+    outcomes = batches().run(object(), failing(TryLater("intake_key_missing")), [message])
+    assert [(it, ending) for outcome in outcomes for it, ending in outcome.endings] == [
+        (message, Ending("later", "intake_key_missing"))
+    ]
+    assert not any(outcome.unread for outcome in outcomes)
