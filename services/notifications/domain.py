@@ -68,7 +68,10 @@ class Entrusted:
 
 @dataclass(kw_only=True)
 class Correspondence(Aggregate):
-    """`entrusted` is there only on the object that has just taken it on: it is written once and read by those who need it."""
+    """`entrusted` is there only on the object that has just taken it on: it is written once and read by those who need it.
+
+    Where `is_kept` is false the contact is let go: nothing is owed any more, and no tracking is noted.
+    """
 
     key: OrderKey
     is_entrusted: bool = False
@@ -80,6 +83,7 @@ class Correspondence(Aggregate):
     ended_at: datetime | None = None
     held: dict[str, str] | None = None
     released_at: datetime | None = None
+    is_kept: bool = True
 
     def entrust(self, *, customer_id: str, order: dict[str, Any], contact: dict[str, Any]) -> None:
         """The contact is known: what is owed is sent."""
@@ -108,7 +112,7 @@ class Correspondence(Aggregate):
         self._owe(ORDER_CONFIRMATION)
 
     def owe_shipment(self, *, carrier: str, tracking_number: str, tracking_url: str | None) -> None:
-        if self.tracking is None:
+        if self.tracking is None and self.is_kept:
             self.tracking = {"carrier": carrier, "tracking_number": tracking_number, "tracking_url": tracking_url}
         self._owe(SHIPMENT)
 
@@ -163,7 +167,7 @@ class Correspondence(Aggregate):
         self.ended_at = at if self.ended_at is None else max(at, self.ended_at)
 
     def _owe(self, kind: str) -> None:
-        if kind in self._mails or self.is_cancelled:
+        if kind in self._mails or self.is_cancelled or not self.is_kept:
             return
         self._mark(kind, OWED)
         self._send_owed()

@@ -1,4 +1,4 @@
-"""All SQL about what notifications lets go of: the contact of an order that came to its end, what was bought, and requests."""
+"""All SQL about what notifications lets go of: of an order that came to its end the contact, what was bought and the tracking; requests."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from services.notifications import inquiry_store
 from shared.contracts.values import OrderKey
 from shared.database import type_of_connection
+from shared.delivery import person_traces
 from shared.retention import Ended, Standing, is_held
 
 CONTACTS = "contacts"
@@ -19,7 +20,7 @@ _THESE = "unnest(%b::text[], %b::text[]) as these (shop, order_number)"
 _DUE = "is_kept and ended_at is not null and ended_at <= %s"
 _DROP = f"delete from contacts using {_THESE} where contacts.shop = these.shop and contacts.order_number = these.order_number"
 _NOTE = f"""
-    update correspondences set is_kept = false from {_THESE}
+    update correspondences set is_kept = false, tracking = null from {_THESE}
     where correspondences.shop = these.shop and correspondences.order_number = these.order_number
 """
 
@@ -59,6 +60,7 @@ class NotificationsRetention:
             return
         connection.execute(_DROP.encode(), _columns(orders))
         connection.execute(_NOTE.encode(), _columns(orders))
+        person_traces.drop_calls_of(connection, orders)
 
 
 def _columns(orders: Sequence[OrderKey]) -> list[list[str]]:

@@ -28,6 +28,7 @@ CORRESPONDENCES = Table(
         "ended_at": "timestamptz",
         "held": "jsonb",
         "released_at": "timestamptz",
+        "is_kept": "boolean",
     },
     changing=("is_entrusted", "contact_refused", "is_cancelled", "tracking", "mails", "ended_at", "held", "released_at"),
 )
@@ -109,6 +110,7 @@ def _to_row(correspondence: Correspondence) -> Row:
         "ended_at": correspondence.ended_at,
         "held": correspondence.held,
         "released_at": correspondence.released_at,
+        "is_kept": correspondence.is_kept,
     }
 
 

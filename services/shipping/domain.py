@@ -97,7 +97,10 @@ def pick_list_of(parcel: str) -> str:
 
 @dataclass(kw_only=True)
 class Shipment(Aggregate):
-    """`entrusted` is there only on the object that has just taken it on: it is written once and read by those who need it."""
+    """`entrusted` is there only on the object that has just taken it on: it is written once and read by those who need it.
+
+    Where `is_kept` is false the recipient is let go: no label is noted any more.
+    """
 
     key: OrderKey
     state: State = State.WAITING
@@ -111,6 +114,7 @@ class Shipment(Aggregate):
     tracking_url: str | None = None
     reason: str | None = None
     facts: dict[str, datetime] | None = None
+    is_kept: bool = True
 
     @property
     def pick_list(self) -> str:
@@ -237,8 +241,8 @@ class Shipment(Aggregate):
     # ── what the carrier says ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def note_label(self, label: BoughtLabel, at: datetime) -> bool:
-        """The label is paid for. Whether it is news: a parcel has one label, and its paper is kept once."""
-        if not self._note("labelled", at):
+        """The label is paid for. Whether it is news: a parcel has one label, and its paper is kept once; none where the recipient is let go."""
+        if not self.is_kept or not self._note("labelled", at):
             return False
         self.label_id, self.carrier = label.label_id, label.carrier
         self.tracking_number, self.tracking_url = label.tracking_number, label.tracking_url

@@ -1,4 +1,4 @@
-"""All SQL about what shipping lets go of: recipients, labels and lines of shipments that came to their end."""
+"""All SQL about what shipping lets go of: recipients, labels, lines and the carrier's numbers of shipments that came to their end."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from shared.contracts.values import OrderKey
 from shared.database import type_of_connection
+from shared.delivery import person_traces
 from shared.retention import Ended, Standing, is_held
 
 PARCELS = "parcels"
@@ -25,7 +26,7 @@ _DROP = (
     """,
 )
 _NOTE = f"""
-    update shipments set is_kept = false from {_THESE}
+    update shipments set is_kept = false, tracking_number = null, tracking_url = null, label_id = null from {_THESE}
     where shipments.shop = these.shop and shipments.order_number = these.order_number
 """
 
@@ -57,6 +58,7 @@ class ShippingRetention:
     def let_go(self, connection: type_of_connection, clearing: str, orders: Sequence[OrderKey]) -> None:
         for statement in (*_DROP, _NOTE):
             connection.execute(statement.encode(), _columns(orders))
+        person_traces.drop_calls_of(connection, orders)
 
 
 def _columns(orders: Sequence[OrderKey]) -> list[list[str]]:

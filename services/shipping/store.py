@@ -32,6 +32,7 @@ SHIPMENTS = Table(
         "tracking_url": "text",
         "reason": "text",
         "facts": "jsonb",
+        "is_kept": "boolean",
     },
     changing=(
         *("state", "placed_at", "shipping_service", "package", "label_id", "carrier", "tracking_number", "tracking_url"),
@@ -213,6 +214,7 @@ def _to_row(shipment: Shipment) -> Row:
         "tracking_url": shipment.tracking_url,
         "reason": shipment.reason,
         "facts": shipment.facts or {},
+        "is_kept": shipment.is_kept,
     }
 
 
@@ -229,6 +231,7 @@ def _from_row(row: Row) -> Shipment:
         tracking_url=row["tracking_url"],
         reason=row["reason"],
         facts={fact: datetime.fromisoformat(at) for fact, at in row["facts"].items()},
+        is_kept=row["is_kept"],
     )
 
 

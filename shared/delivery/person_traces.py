@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from shared.contracts.values import OrderKey
 from shared.database import type_of_connection
 
 # `json`, not `jsonb`: only the named members are looked at, whatever else the text may hold.
@@ -35,6 +36,18 @@ def count_calls(connection: type_of_connection, shop: str, order_numbers: Sequen
 def drop_calls(connection: type_of_connection, shop: str, order_numbers: Sequence[str]) -> None:
     """Forget the calls for these orders that are not settled; an answer that still comes settles nothing."""
     connection.execute(f"delete from intents where {_OF_ORDERS}", (shop, list(order_numbers)))
+
+
+def drop_calls_of(connection: type_of_connection, orders: Sequence[OrderKey]) -> None:
+    """As `drop_calls`, for orders of any shops: of what was let go nothing is asked any more."""
+    columns = [list(column) for column in zip(*orders, strict=True)]
+    connection.execute(
+        """
+        delete from intents using unnest(%b::text[], %b::text[]) as these (shop, order_number)
+        where intents.shop = these.shop and intents.order_number = these.order_number
+        """,
+        columns,
+    )
 
 
 def _number(connection: type_of_connection, statement: str, *values: object) -> int:

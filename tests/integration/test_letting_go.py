@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,17 +21,23 @@ from tests.integration.facts import rows
 from services.notifications.persons import NotificationsPersons
 from services.notifications.retention import CLEARINGS as NOTIFICATIONS_CLEARINGS
 from services.notifications.retention import NotificationsRetention
+from services.notifications.store import NotificationsStore
 from services.payments.persons import PaymentsPersons
 from services.payments.retention import CLEARINGS as PAYMENTS_CLEARINGS
 from services.payments.retention import PaymentsRetention
+from services.shipping.domain import BoughtLabel
+from services.shipping.handlers import note_label
 from services.shipping.persons import ShippingPersons
 from services.shipping.retention import CLEARINGS as SHIPPING_CLEARINGS
 from services.shipping.retention import ShippingRetention
+from services.shipping.store import ShippingStore
 from shared.contracts.values import OrderKey
 from shared.custody import journal
 from shared.custody.envelopes import Envelope, PartName
 from shared.custody.journal import ErasureJournal, HeldRows
 from shared.database import Database
+from shared.delivery import tables
+from shared.delivery.work import IntentRow, Recorder
 from shared.policy import load
 from shared.retention import RetainedRows, Retention, clearings_of, note_hold
 
@@ -47,8 +54,8 @@ def fill_shipping(connection: Any, name: PartName, envelope: dict[str, Any], end
     number = name.order_number
     connection.execute(
         """
-        insert into shipments (shop, order_number, pick_list, parcel, state, shipping_service, tracking_number, facts)
-        values (%s, %s, %s, %s, 'delivered', 'ground', '1Z', %s::jsonb)
+        insert into shipments (shop, order_number, pick_list, parcel, state, shipping_service, tracking_number, tracking_url, label_id, facts)
+        values (%s, %s, %s, %s, 'delivered', 'ground', '1Z', 'https://carrier.example/1Z', 'se-1', %s::jsonb)
         """,
         (*name.order, f"PL-{number}", f"PC-{number}", _json(facts)),
     )
@@ -64,8 +71,8 @@ def fill_shipping(connection: Any, name: PartName, envelope: dict[str, Any], end
 def fill_notifications(connection: Any, name: PartName, envelope: dict[str, Any], ended_at: datetime | None) -> None:
     connection.execute(
         """
-        insert into correspondences (shop, order_number, is_entrusted, contact_refused, is_cancelled, mails, ended_at)
-        values (%s, %s, true, false, false, '{}', %s)
+        insert into correspondences (shop, order_number, is_entrusted, contact_refused, is_cancelled, mails, tracking, ended_at)
+        values (%s, %s, true, false, false, '{"shipment": "sent"}', '{"tracking_number": "1Z"}', %s)
         """,
         (*name.order, ended_at),
     )
@@ -180,6 +187,60 @@ def test_what_ended_long_enough_ago_goes_and_what_did_not_stays(holder: Holder) 
     assert holder.clearing(first_clearing(holder)) == (2, 0, 0, None)
     assert holder.retention().run(AT, patience=PATIENCE) == 0, "twice is as once"
     assert holder.clearing(first_clearing(holder)) == (2, 0, 0, None)
+
+
+NUMBERS = {
+    "shipping": "select 1 from shipments where coalesce(tracking_number, tracking_url, label_id) is not null",
+    "notifications": "select 1 from correspondences where tracking is not null",
+}
+
+
+@pytest.mark.parametrize("holder", NUMBERS, indirect=True)
+def test_the_carrier_s_numbers_go_with_the_part_so_that_a_later_erasure_leaves_none(holder: Holder) -> None:
+    name, _ = holder.add("c-1", "A-1", AT - timedelta(days=holder.days))
+    with holder.data.begin() as connection:
+        intents = [IntentRow(uuid.uuid4(), "send_mail", name.order, "parked", {"tracking": {"tracking_number": "1Z"}})]
+        tables.write_intents(connection, intents, AT, AT)
+        tables.park_intent(connection, intents[0].id, AT, "smtp_refused")
+    assert holder.retention().run(AT, patience=PATIENCE) == 1
+    # Nobody knows here any more whose these rows are: an erasure would find none of them.
+    assert rows(holder.url, NUMBERS[holder.custody.service]) == []
+    assert rows(holder.url, "select 1 from intents") == []
+
+
+@pytest.mark.parametrize("holder", NUMBERS, indirect=True)
+def test_a_number_that_comes_late_is_not_written_to_what_was_let_go(holder: Holder) -> None:
+    name, _ = holder.add("c-1", "A-1", AT - timedelta(days=holder.days))
+    assert holder.retention().run(AT, patience=PATIENCE) == 1
+    with holder.data.begin() as connection:
+        store: ShippingStore | NotificationsStore
+        if holder.custody.service == "shipping":
+            shipping = ShippingStore(connection, Recorder("shipping", AT))
+            shipment = shipping.shipment(name.order)
+            shipment.facts = {}  # it was never told
+            shipping.save(shipment)
+            note_label(name.order, BoughtLabel("se-2", "ups", "1Z2", None, {}), shipping, AT)
+            store = shipping
+        else:
+            notifications = NotificationsStore(connection, Recorder("notifications", AT))
+            correspondence = notifications.correspondence(name.order)
+            correspondence.mails = {}  # the dispatch was never told
+            correspondence.owe_shipment(carrier="ups", tracking_number="1Z2", tracking_url=None)
+            notifications.save(correspondence)
+            store = notifications
+        for shelf in store.shelves():
+            shelf.flush()
+    assert store.recorder.intents == []
+    assert rows(holder.url, NUMBERS[holder.custody.service]) == []
+    assert holder.standing("A-1") == set()
+
+
+@pytest.mark.parametrize("holder", NUMBERS, indirect=True)
+def test_the_database_itself_refuses_a_number_of_what_was_let_go(holder: Holder) -> None:
+    holder.add("c-1", "A-1", AT - timedelta(days=holder.days))
+    table = {"shipping": "shipments", "notifications": "correspondences"}[holder.custody.service]
+    with psycopg.connect(holder.url) as connection, pytest.raises(psycopg.errors.CheckViolation):
+        connection.execute(f"update {table} set is_kept = false")
 
 
 @pytest.mark.parametrize("holder", ["payments"], indirect=True)
