@@ -160,10 +160,7 @@ class RequestStore(OrdersStore):
 
     def receipt_keys(self) -> list[dict[str, str]]:
         """Every public key that a receipt was or is signed with."""
-        rows = self.connection.execute(
-            "select service, key_id, public_key from receipt_keys order by service, announced_at, key_id"
-        )
-        return [{"service": service, "key_id": key_id, "public_key": public_key} for service, key_id, public_key in rows]
+        return receipt_keys(self.connection)
 
     def keep_piece(self, shop: str, request: str, service: str, piece: str, until: datetime) -> None:
         """Written at once; the first piece of a service stands."""
@@ -260,6 +257,11 @@ class RequestReads:
             names = ("chosen_at", "policy_version", "communication", "policy_choice")
             return [dict(zip(names, row, strict=True)) for row in rows]
 
+    def receipt_keys(self) -> list[dict[str, str]]:
+        """Every public key that a holder has announced for its receipts."""
+        with self._database.single() as connection:
+            return receipt_keys(connection)
+
     def certificates(self, request: str) -> list[dict[str, Any]]:
         """Of the erasures of this name, one for each shop that has one: shop, state, and the certificate once there is one."""
         with self._database.single() as connection:
@@ -282,6 +284,12 @@ class RequestReads:
                 {"source": shop, "service": service, "box": piece, "available_until": until}
                 for shop, service, piece, until in rows
             ]
+
+
+def receipt_keys(connection: type_of_connection) -> list[dict[str, str]]:
+    """Service, name and public half of every key that was announced, those of one service in the order of their coming."""
+    rows = connection.execute("select service, key_id, public_key from receipt_keys order by service, announced_at, key_id")
+    return [{"service": service, "key_id": key_id, "public_key": public_key} for service, key_id, public_key in rows]
 
 
 def _number(connection: type_of_connection, statement: str, *values: object) -> int:

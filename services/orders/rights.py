@@ -131,6 +131,13 @@ class RightsDoor(OrdersDesk):
             raise StatusError(404, "request_unknown")
         return Answer(200, {"items": found}, {"Cache-Control": "no-store"})
 
+    @serve("GET", "/receipt_keys")
+    def published_receipt_keys(self, _request: HttpRequest) -> Answer:
+        """The keys by which a certificate is proved, for whoever keeps them elsewhere."""
+        signer = self.desk.names.signer
+        own = {"service": signer.service, "key_id": signer.key_id, "public_key": signer.public_key}
+        return Answer(200, [*self.request_reads.receipt_keys(), own], {"Cache-Control": "no-store"})
+
     @timer(interval=2)  # type: ignore[untyped-decorator]
     def review_requests(self) -> None:
         """Look at every open request: what was interrupted goes on from where its row stands."""

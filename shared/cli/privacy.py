@@ -32,6 +32,7 @@ from shared.policy.server_rules import Difference
 app = typer.Typer(no_args_is_help=True, help="The privacy policy: compile it, and hold the running servers against it.")
 app.command(name="requests")(privacy_requests.requests)
 app.command(name="prove")(privacy_requests.prove_erasure)
+app.command(name="receipt-keys")(privacy_requests.receipt_keys)
 app.add_typer(complaints, name="complaints")
 _DOCUMENTS = ROOT / "docs" / "privacy"
 _ADMIN_URLS: dict[Cluster, str] = {"data": "ADMIN_POSTGRES_URL", "keyring": "ADMIN_KEYRING_POSTGRES_URL"}

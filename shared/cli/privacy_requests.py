@@ -18,6 +18,9 @@ from shared.cli.terminal import Misused, NotDone, ending_clearly, say
 from shared.custody.certificates import Proof, prove
 from shared.policy import load
 
+KEEP_KEYS = "Keep them elsewhere with `brownpaper privacy receipt-keys --save FILE`, and prove with --keys FILE."
+_KEY_MEMBERS = {"service", "key_id", "public_key"}
+
 
 def requests(
     also_ended: Annotated[bool, typer.Option("--all", help="Those that have ended too.")] = False,
@@ -41,27 +44,54 @@ def prove_erasure(
         str | None, typer.Option("--source", help="The shop's URI; needed only where several used this id.")
     ] = None,
     file: Annotated[
-        Path | None, typer.Option("--file", metavar="FILE", help="Read the certificate from this file and ask nobody.")
+        Path | None,
+        typer.Option("--file", metavar="FILE", help="Read the certificate from this file and ask nobody; wants --keys."),
     ] = None,
     save: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="Write the certificate to this file, to prove it elsewhere.")
     ] = None,
     keys: Annotated[
-        Path | None, typer.Option("--keys", metavar="FILE", help="Believe these public keys alone, kept since an earlier day.")
+        Path | None,
+        typer.Option("--keys", metavar="FILE", help="Believe these public keys alone, kept by `privacy receipt-keys`."),
     ] = None,
     env: EnvFile = None,
 ) -> None:
-    """Verify the certificate of an erasure: signatures, holders by the policy, what was left, dates. Exit code 1 where it proves nothing."""
+    """Verify the certificate of an erasure: signatures, holders by the policy, what was left, dates. Exit code 1 where it proves nothing.
+
+    The keys are those that orders shows now, unless others are given; those that came with a certificate are not believed.
+    """
     with ending_clearly():
         certificate = _read(file) if file is not None else _fetch(_door(env), request, source)
+        if keys is not None:
+            trusted = _keys_in(keys)
+        elif file is None:
+            trusted = _door(env).get_json("/receipt_keys")
+        else:
+            raise Misused(f"Nothing is proved without trusted keys: give a file of them with --keys. {KEEP_KEYS}")
         if save is not None:
             save.write_text(json.dumps(certificate, indent=1) + "\n", "utf-8")
-        proof = prove(certificate, load(), _read(keys) if keys is not None else None)
+        proof = prove(certificate, load(), trusted)
         faults = [*proof.faults, *([] if proof.request == request or proof.faults else [f"it is of request {proof.request}"])]
         if faults:
             raise NotDone("\n".join([f"The certificate of {request} proves nothing:", *faults]))
         for line in proof_lines(proof):
             say(line)
+        if keys is None:
+            say(f"Believed were the keys that orders shows now. {KEEP_KEYS}")
+
+
+def receipt_keys(
+    save: Annotated[Path, typer.Option("--save", metavar="FILE", help="Where to write them: a place that is not this stack's.")],
+    env: EnvFile = None,
+) -> None:
+    """Keep the public keys that receipts and certificates are signed with. What was kept before must be among them."""
+    with ending_clearly():
+        shown = _door(env).get_json("/receipt_keys")
+        lost = [key["key_id"] for key in (_keys_in(save) if save.exists() else []) if key not in shown]
+        if lost:
+            raise NotDone(f"Orders does not show any more what is in {save}: {', '.join(lost)}. Nothing was written.")
+        save.write_text(json.dumps(shown, indent=1) + "\n", "utf-8")
+        say(f"{len(shown)} keys are in {save}.")
 
 
 def lines(items: list[Mapping[str, Any]], now: datetime) -> Iterator[str]:
@@ -128,6 +158,13 @@ def _read(file: Path) -> Any:
         return json.loads(file.read_text("utf-8"))
     except ValueError:
         raise Misused(f"{file} holds no JSON.") from None
+
+
+def _keys_in(file: Path) -> list[dict[str, str]]:
+    found = _read(file)
+    if not isinstance(found, list) or not all(isinstance(one, dict) and one.keys() >= _KEY_MEMBERS for one in found):
+        raise Misused(f"{file} holds no keys as `brownpaper privacy receipt-keys` writes them.")
+    return found
 
 
 def _time(at: datetime | None) -> str:

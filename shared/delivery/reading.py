@@ -40,6 +40,8 @@ def read_event(raw: RawMessage, heard: Mapping[str, tuple[type[Event], str]], ho
         event = model.model_validate(data)
     except ValidationError as error:
         raise Parked("malformed_event", faults_of(error)) from None
+    if getattr(event, "service", speaker) != speaker:
+        raise Parked("speaker_unexpected")  # what a service tells of itself, its keys above all, nobody else tells
     about = event.about()
     if about is not None and not all(_can_be_kept(word) for word in about):
         raise Parked("malformed_event")

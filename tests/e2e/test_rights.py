@@ -116,7 +116,7 @@ def test_a_person_is_erased_and_the_other_is_untouched_to_the_byte(shop: Any, pe
     assert leaving.customer_id not in json.dumps(answer)
     assert request_of(shop, request_id)["state"] == "closed"
     certificate = staff(shop, f"/certificates/{request_id}").json()["items"][0]["certificate"]
-    proof = prove(certificate, load())
+    proof = prove(certificate, load(), staff(shop, "/receipt_keys").json())
     assert proof.faults == ()
     assert set(proof.holders) == set(SERVICES)
     shop.settled()
@@ -266,7 +266,7 @@ def test_an_erasure_goes_on_where_a_killed_service_left_it(service: str, shop: A
     shop.answers.hear("customer_erased", where=lambda it: it["data"]["request_id"] == request_id, timeout_seconds=60)
     shop.settled()
     certificate = staff(shop, f"/certificates/{request_id}").json()["items"][0]["certificate"]
-    assert prove(certificate, load()).faults == ()
+    assert prove(certificate, load(), staff(shop, "/receipt_keys").json()).faults == ()
     assert rows_naming(shop, staying) == before
     for name, text in everything(shop).items():
         assert leaving.customer_id not in text, name
@@ -314,10 +314,15 @@ def test_the_command_proves_an_erasure_offline_and_lists_what_is_open(
     assert shown.exit_code == 0, shown.output
     assert "notifications, orders, payments, shipping" in shown.output
     assert "Unreadable by anybody from" in shown.output
-    offline = run.invoke(app, ["privacy", "prove", request_id, "--file", str(file)], env={"HOME": str(tmp_path)})
-    assert offline.output == shown.output
+    keys = tmp_path / "receipt-keys.json"
+    assert run.invoke(app, ["privacy", "receipt-keys", "--save", str(keys), "--env", str(env)]).exit_code == 0
+    alone, by_keys = ["privacy", "prove", request_id, "--file", str(file)], ["--keys", str(keys)]
+    offline = run.invoke(app, [*alone, *by_keys], env={"HOME": str(tmp_path)})
+    assert offline.exit_code == 0
+    assert shown.output.startswith(offline.output)
+    assert run.invoke(app, alone).exit_code == 2, "its own keys prove nothing"
     file.write_text(file.read_text().replace("rows_after", "rows_later", 1))
-    assert run.invoke(app, ["privacy", "prove", request_id, "--file", str(file)]).exit_code == 1
+    assert run.invoke(app, [*alone, *by_keys]).exit_code == 1
     listed = run.invoke(app, ["privacy", "requests", "--all", "--limit", "1000", "--env", str(env)])
     assert f"erasure {request_id}: closed" in listed.output
     assert person.customer_id not in listed.output

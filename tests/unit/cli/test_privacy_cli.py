@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from shared.cli import privacy
 from shared.cli.main import app
 from shared.policy import POLICY_FILE, Policy, load
+from tests.unit.orders.people import Bureau, certificate_of
 
 
 def run(*words: str) -> tuple[int, str]:
@@ -83,3 +84,24 @@ def test_the_difference_of_two_files_is_told_with_what_follows(tmp_path: Path) -
     newer = tmp_path / "none.yaml"
     newer.write_text("version: 3", "utf-8")
     assert run("change", str(POLICY_FILE), str(newer))[0] == 1
+
+
+def test_an_erasure_is_proved_offline_by_keys_that_were_kept_and_never_by_its_own(tmp_path: Path) -> None:
+    bureau = Bureau()
+    certificate, keys = tmp_path / "erasure.json", tmp_path / "keys.json"
+    certificate.write_text(json.dumps(certificate_of(bureau)))
+    keys.write_text(json.dumps(bureau.public_keys()))
+    prove = ("prove", "r-1", "--file", str(certificate))
+    code, said = run(*prove)
+    assert code == 2
+    assert "Nothing is proved without trusted keys" in said
+    assert "signed" not in said
+    code, said = run(*prove, "--keys", str(keys))
+    assert code == 0
+    assert "every holder by the policy has signed for it" in said
+    keys.write_text(json.dumps([key for key in bureau.public_keys() if key["service"] != "payments"]))
+    code, said = run(*prove, "--keys", str(keys))
+    assert code == 1
+    assert "payments: the signature is not right" in said
+    keys.write_text("{}")
+    assert run(*prove, "--keys", str(keys))[0] == 2

@@ -102,6 +102,15 @@ def test_a_speaker_on_another_s_exchange_is_not_believed(speaker: str) -> None:
     assert parked({**on_the_wire(), "source": speaker}).code == "speaker_unexpected"
 
 
+def test_what_a_service_tells_of_itself_nobody_else_tells() -> None:
+    """Else one holder could announce a key as another's, and sign that one's receipts."""
+    told = {"service": "payments", "key_id": "k", "public_key": "p"}
+    envelope = {**on_the_wire(), "source": "shipping", "type": "receipt_key_published", "data": told}
+    assert parked(envelope, "shipping.events").code == "speaker_unexpected"
+    heard = read_event(raw({**envelope, "source": "payments"}, "payments.events"), HEARD).message
+    assert (heard.service, heard.key_id) == ("payments", "k")
+
+
 @pytest.mark.parametrize("exchange", ["payments.events", "orders.events2", "storefront.events", CANARY])
 def test_an_event_on_an_exchange_that_is_not_its_speaker_s_is_not_believed(exchange: str) -> None:
     assert parked(on_the_wire(), exchange).code == "speaker_unexpected"

@@ -72,8 +72,7 @@ class FakeRequests(FakeOrders):
         return [key for name, key in self._kept.items() if name[0] == "receipt key"]
 
     def keep_receipt_key(self, signer: Signer) -> None:
-        key = {"service": signer.service, "key_id": signer.key_id, "public_key": signer.public_key}
-        self._kept["receipt key", signer.key_id] = key
+        self._kept["receipt key", signer.key_id] = public_key_of(signer)
 
     def keep_piece(self, shop: str, request: str, service: str, piece: str, until: datetime) -> None:  # noqa: ARG002
         self._kept.setdefault(("piece", shop, request, service), piece)
@@ -109,6 +108,10 @@ class Bureau:
         self.signers = {service: Signer(service, hashlib.sha256(service.encode()).digest()) for service in HOLDERS}
         for signer in self.signers.values():
             self.store.keep_receipt_key(signer)
+
+    def public_keys(self) -> list[dict[str, str]]:
+        """The public keys of everybody who signs, as somebody has kept them elsewhere."""
+        return [public_key_of(signer) for signer in (*self.signers.values(), self.desk.names.signer)]
 
     def take(self, event: StorefrontEvent) -> str:
         with self.store.handling():
@@ -155,6 +158,10 @@ class Bureau:
         return DataPieceSealed(**self.receipt(service, request, piece_sha256=digest).model_dump(), piece=piece)
 
 
+def public_key_of(signer: Signer) -> dict[str, str]:
+    return {"service": signer.service, "key_id": signer.key_id, "public_key": signer.public_key}
+
+
 def _seal(plaintext: bytes, key: str) -> str:
     if key == REFUSED_KEY:
         raise ValueError
@@ -177,3 +184,15 @@ def asks(kind: str, event_id: str | None = None, **data: Any) -> StorefrontEvent
         "data": {"customer_id": CUSTOMER, **data},
     }
     return read(json.loads(json.dumps(whole)))
+
+
+def certificate_of(bureau: Bureau, pause: timedelta = timedelta(seconds=1), **told: Any) -> dict[str, Any]:
+    """The certificate of an erasure that went through, with `pause` between its receipts; `told` replaces members of them."""
+    bureau.take(asks("customer_erasure_requested", request_id="r-1"))
+    for deed in ("deactivated", "erased"):
+        for service in HOLDERS:
+            bureau.note(bureau.receipt(service, bureau.request(Kind.ERASURE), deed, **told))
+            bureau.at += pause
+    certificate = bureau.request(Kind.ERASURE).certificate
+    assert certificate is not None
+    return certificate
