@@ -24,7 +24,7 @@ from shared.delivery.entrypoints import Door, hears
 from shared.delivery.work import Work
 from shared.keyring import Keyring
 from shared.policy import load
-from shared.retention import RetainedRows, Retention, clearings_of, note_hold
+from shared.retention import RetainedRows, Retention, clearings_of, note_hold, waiting_clearings_of
 
 _log = logging.getLogger("brownpaper.keeping")
 
@@ -43,12 +43,14 @@ class Keeper:
         *,
         held: HeldRows,
         parts_of: Mapping[str, Sequence[str]],
+        waiting: Mapping[str, Sequence[str]],
     ) -> None:
         self.service, self.keyring, self._person = service, keyring, vault.person
         self.journal = ErasureJournal(Path(settings.erasure_journal)) if settings.erasure_journal else None
         database = Database(settings.database_url, name=f"{service}.keeping", most_connections=1)
         self.watch = RecordWatch(keyring_database, pause=lambda: eventlet.sleep(0))
-        self._retention = Retention(service, database, vault, rows, clearings_of(load(), service, parts_of))
+        clearings = (*clearings_of(load(), service, parts_of), *waiting_clearings_of(load(), service, waiting))
+        self._retention = Retention(service, database, vault, rows, clearings)
         self._every = timedelta(seconds=settings.retention_seconds)
         self._cleared_at: datetime | None = None
         if self.journal is not None:
@@ -82,11 +84,13 @@ class Keeper:
 class Keeping(Door):
     """The base of the doors that hold a personal part, as far as they look after it by themselves.
 
-    `retained` is what of the service's own tables has its time, `clearings` what goes together: clearing → parts.
+    `retained` is what of the service's own tables has its time, `clearings` what goes together: clearing → parts; `waiting` the same of what
+    waits for something that may never come.
     """
 
     retained: ClassVar[RetainedRows]
     clearings: ClassVar[Mapping[str, Sequence[str]]]
+    waiting: ClassVar[Mapping[str, Sequence[str]]] = {}
     parts: DependencyProvider
 
     @timer(interval=30, eager=True)  # type: ignore[untyped-decorator]

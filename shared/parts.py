@@ -142,7 +142,8 @@ class Parts(DependencyProvider):
         horizon = Horizon(timedelta(days=settings.master_rotation_days), timedelta(days=settings.keyring_backup_days))
         persons = PersonKeys(database, vault, horizon)
         door = self.container.service_cls
-        keeper = Keeper(service, settings, keyring, vault, database, door.retained, held=door.rows, parts_of=door.clearings)
+        kept = {"held": door.rows, "parts_of": door.clearings, "waiting": door.waiting}
+        keeper = Keeper(service, settings, keyring, vault, database, door.retained, **kept)
         self._reader = PartReader(door.part, keyring, vault, persons, keeper)
         self._reader.keyring.current(now)  # a master key that is not the right one must not come up as ready
         _ = persons.signer

@@ -17,6 +17,7 @@ from shared.custody.envelopes import PartName
 from shared.custody.vault import Vault
 from shared.database import Database, type_of_connection
 from shared.policy.document import Policy
+from shared.policy.waiting import waiting_time
 
 MOST_AT_ONCE = 200
 _CLEARING_LOCK = 0x7377656570  # "clearing": one process of a service clearings at a time
@@ -55,7 +56,7 @@ class RetainedRows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Clearing:
-    """One kind of thing that goes together: the parts, after how many days, and the part whose keys go first ("" where there are none)."""
+    """One kind of thing that goes together: the parts, after what time, and the part whose keys go first ("" where there are none)."""
 
     name: str
     parts: tuple[str, ...]
@@ -75,9 +76,20 @@ def clearings_of(policy: Policy, service: str, parts_of: Mapping[str, Sequence[s
         days = {rule.days for rule in rules}
         if len(days) != 1:
             raise ValueError(f"the policy gives the clearing {name} of {service} not one time but {len(days)}")
-        sealed = [part for part in parts if policy.parts[part].sealed]
-        clearings.append(Clearing(name, tuple(parts), timedelta(days=float(days.pop() or 0)), sealed[0] if sealed else ""))
+        clearings.append(Clearing(name, tuple(parts), timedelta(days=float(days.pop() or 0)), _keys_of(policy, parts)))
     return tuple(clearings)
+
+
+def waiting_clearings_of(policy: Policy, service: str, parts_of: Mapping[str, Sequence[str]]) -> tuple[Clearing, ...]:
+    """The clearings of what waits for something that does not come, counted from its own coming. Raises ValueError as above."""
+    return tuple(
+        Clearing(name, tuple(parts), waiting_time(policy, service, parts), _keys_of(policy, parts))
+        for name, parts in parts_of.items()
+    )
+
+
+def _keys_of(policy: Policy, parts: Sequence[str]) -> str:
+    return next((part for part in parts if policy.parts[part].sealed), "")
 
 
 class Retention:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import orjson
 
 from services.notifications.friends import FORGET_FRIEND, SEND_INVITATION, Invitation
+from shared.contracts.values import OrderKey
 from shared.database import type_of_connection
+from shared.retention import Ended, Standing
 
 _THIS = "shop = %s and referral = %s"
 _PERSON = "shop = %s and customer_id = %s"
@@ -104,3 +107,31 @@ def sweep_of(connection: type_of_connection, shop: str, customer_id: str) -> Non
     """Drop what the member began and has not ended: nobody is written to any more."""
     connection.execute(f"delete from invitations where {_PERSON}".encode(), (shop, customer_id))
     connection.execute(f"delete from intents where {_CALLS}".encode(), (_KINDS, shop, customer_id))
+
+
+# ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def waiting(connection: type_of_connection, before: datetime, limit: int) -> list[Ended]:
+    """Invitations that came before this and have not ended, the oldest first, locked; the friend's part stands under its member's key."""
+    rows = connection.execute(
+        "select shop, referral, customer_id, taken_at from invitations where taken_at <= %s order by taken_at limit %s for update skip locked",
+        (before, limit),
+    )
+    return [Ended(OrderKey(shop, referral), customer, at) for shop, referral, customer, at in rows]
+
+
+def standing(connection: type_of_connection, before: datetime) -> Standing:
+    """What of such invitations is left. A legal hold is about an order and keeps none of them."""
+    row: Any = connection.execute("select count(*), 0, min(taken_at) from invitations where taken_at <= %s", (before,)).fetchone()
+    return Standing(*row)
+
+
+def let_go(connection: type_of_connection, invitations: Sequence[OrderKey]) -> None:
+    """Drop these invitations with their calls: nobody is written to any more; an answer that still comes settles nothing. Safe to repeat."""
+    for shop, referral in invitations:
+        connection.execute(
+            b"delete from intents where kind = any(%b::text[]) and details ->> 'shop' = %s and details ->> 'referral' = %s",
+            (_KINDS, shop, referral),
+        )
+        drop(connection, shop, referral)

@@ -21,6 +21,15 @@ _CASE = "case_id, opened_at, due_at, owner, acknowledged_at, closed_at"
 _CALLS = f"kind = '{SEND_PERSONAL_MAIL}' and details ->> 'shop' = %s and details ->> 'customer_id' = %s"
 _THESE = "unnest(%b::text[], %b::text[]) as these (shop, request_id)"
 _GONE = "gone.shop = these.shop and gone.request_id = these.request_id"
+_CALL_GONE = (
+    f"gone.kind = '{SEND_PERSONAL_MAIL}'"
+    " and gone.details ->> 'shop' = these.shop and gone.details ->> 'request_id' = these.request_id"
+)
+# Whether it was answered → since when its time counts, and what is due.
+_DUE = {
+    True: ("ended_at", "ended_at is not null and ended_at <= %s"),
+    False: ("received_at", "ended_at is null and received_at <= %s"),
+}
 
 
 def add(connection: type_of_connection, it: SpecialRequest) -> None:
@@ -179,31 +188,37 @@ def told_of(connection: type_of_connection, shop: str, customer_id: str) -> list
 # ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def ended(connection: type_of_connection, before: datetime, limit: int) -> list[Ended]:
-    """Requests that ended before this, the oldest first, locked. A legal hold is about an order and keeps none of them."""
+def ended(connection: type_of_connection, before: datetime, limit: int, *, is_answered: bool = True) -> list[Ended]:
+    """Requests that ended before this, or came before this and have not ended, the oldest first, locked.
+
+    A legal hold is about an order and keeps none of them.
+    """
+    since, due = _DUE[is_answered]
     rows = connection.execute(
-        """
-        select shop, request_id, customer_id, ended_at from special_requests
-        where ended_at is not null and ended_at <= %s order by ended_at limit %s for update skip locked
-        """,
+        f"""
+        select shop, request_id, customer_id, {since} from special_requests
+        where {due} order by {since} limit %s for update skip locked
+        """.encode(),
         (before, limit),
     )
     return [Ended(OrderKey(shop, request_id), customer, at) for shop, request_id, customer, at in rows]
 
 
-def standing(connection: type_of_connection, before: datetime) -> Standing:
-    """What of the requests' clearing is left."""
+def standing(connection: type_of_connection, before: datetime, *, is_answered: bool = True) -> Standing:
+    """What of such requests is left."""
+    since, due = _DUE[is_answered]
     row: Any = connection.execute(
-        "select count(*), 0, min(ended_at) from special_requests where ended_at is not null and ended_at <= %s", (before,)
+        f"select count(*), 0, min({since}) from special_requests where {due}".encode(), (before,)
     ).fetchone()
     return Standing(*row)
 
 
 def let_go(connection: type_of_connection, requests: Sequence[OrderKey]) -> None:
-    """Drop these requests; their cases stand on without them. Safe to repeat."""
+    """Drop these requests with their calls; their cases stand on without them. Safe to repeat."""
     if requests:
         columns = [list(column) for column in zip(*requests, strict=True)]
         for statement in (
+            f"delete from intents as gone using {_THESE} where {_CALL_GONE}",
             f"update complaints as gone set request_id = null from {_THESE} where {_GONE}",
             f"delete from special_requests as gone using {_THESE} where {_GONE}",
         ):

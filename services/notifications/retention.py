@@ -1,4 +1,4 @@
-"""All SQL about what notifications lets go of: of an order that came to its end the contact, what was bought and the tracking; requests."""
+"""All SQL about what notifications lets go of: of an order that ended the contact, the purchase and the tracking; requests, invitations."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from services.notifications import inquiry_store
+from services.notifications import friend_store, inquiry_store
 from shared.contracts.values import OrderKey
 from shared.database import type_of_connection
 from shared.delivery import person_traces
 from shared.retention import Ended, Standing, is_held
 
 CONTACTS = "contacts"
-REQUESTS = "requests"
+REQUESTS, UNANSWERED = "requests", "unanswered"
+INVITATIONS = "invitations"
 CLEARINGS = {CONTACTS: ("contact", "purchase"), REQUESTS: ("request",)}
+WAITING = {UNANSWERED: ("request",), INVITATIONS: ("friend",)}
 
 _THESE = "unnest(%b::text[], %b::text[]) as these (shop, order_number)"
 _DUE = "is_kept and ended_at is not null and ended_at <= %s"
@@ -29,8 +31,10 @@ class NotificationsRetention:
     """See `shared.retention.RetainedRows`."""
 
     def ended(self, connection: type_of_connection, clearing: str, before: datetime, limit: int) -> list[Ended]:
-        if clearing == REQUESTS:
-            return inquiry_store.ended(connection, before, limit)
+        if clearing == INVITATIONS:
+            return friend_store.waiting(connection, before, limit)
+        if clearing in (REQUESTS, UNANSWERED):
+            return inquiry_store.ended(connection, before, limit, is_answered=clearing == REQUESTS)
         rows = connection.execute(
             f"""
             select shop, order_number, customer_id, ended_at
@@ -43,8 +47,10 @@ class NotificationsRetention:
         return [Ended(OrderKey(shop, number), customer, at) for shop, number, customer, at in rows]
 
     def standing(self, connection: type_of_connection, clearing: str, before: datetime) -> Standing:
-        if clearing == REQUESTS:
-            return inquiry_store.standing(connection, before)
+        if clearing == INVITATIONS:
+            return friend_store.standing(connection, before)
+        if clearing in (REQUESTS, UNANSWERED):
+            return inquiry_store.standing(connection, before, is_answered=clearing == REQUESTS)
         row: Any = connection.execute(
             f"""
             select count(*) filter (where not held), count(*) filter (where held), min(ended_at) filter (where not held)
@@ -55,7 +61,10 @@ class NotificationsRetention:
         return Standing(*row)
 
     def let_go(self, connection: type_of_connection, clearing: str, orders: Sequence[OrderKey]) -> None:
-        if clearing == REQUESTS:
+        if clearing == INVITATIONS:
+            friend_store.let_go(connection, orders)
+            return
+        if clearing in (REQUESTS, UNANSWERED):
             inquiry_store.let_go(connection, orders)
             return
         connection.execute(_DROP.encode(), _columns(orders))

@@ -13,7 +13,7 @@ from services.notifications.domain import SEND_MAIL, Handed, NotTaken, Withheld
 from services.notifications.friend_door import FriendDoor
 from services.notifications.mailing import Brought
 from services.notifications.persons import NotificationsPersons
-from services.notifications.retention import CLEARINGS, NotificationsRetention
+from services.notifications.retention import CLEARINGS, WAITING, NotificationsRetention
 from services.notifications.staff import ContactDesk
 from services.notifications.store import NotificationsStore
 from shared.contracts.events import (
@@ -41,6 +41,7 @@ class NotificationsService(DifficultyDoor, FriendDoor, RequestDesk, Circulation,
     rows = NotificationsPersons()
     retained = NotificationsRetention()
     clearings = CLEARINGS
+    waiting = WAITING
 
     @hears(ContactEntrusted)
     def contact_entrusted(self, event: ContactEntrusted, work: Unit) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import psycopg
 import typer
 
-from deploy.local.databases import KEYRING_SERVICES
+from deploy.local.databases import SERVICES
 from shared.cli import settings as cli_settings
 from shared.cli.doors import Answered, Door
 from shared.cli.storefront import EnvFile, source_of
@@ -46,10 +46,10 @@ def retention(env: EnvFile = None) -> None:
     """Show what was let go of, what is due, what a legal hold keeps, and what is overdue. Exit code 1 where something is."""
     with ending_clearly():
         settings = cli_settings.load(env)
-        settings.require(*(f"{service.upper()}_DATABASE_URL" for service in KEYRING_SERVICES))
+        settings.require(*(f"{service.upper()}_DATABASE_URL" for service in SERVICES))
         every = timedelta(seconds=float(settings.get("RETENTION_SECONDS", _EVERY_SECONDS)))
         at, rows, held = datetime.now(UTC), [], []
-        for service in KEYRING_SERVICES:
+        for service in SERVICES:
             try:
                 with psycopg.connect(
                     settings[f"{service.upper()}_DATABASE_URL"], connect_timeout=5, options=_READ_ONLY
@@ -62,7 +62,7 @@ def retention(env: EnvFile = None) -> None:
             say(line)
         for service, order_number, clause in held:
             say(f"held: {order_number} in {service}, by {clause}")
-        silent = set(KEYRING_SERVICES) - {row.service for row in rows}
+        silent = set(SERVICES) - {row.service for row in rows}
         late = [row for row in rows if row.overdue(at, every)]
         if silent or late:
             raise NotDone(f"Overdue: {', '.join(sorted({*silent, *(f'{row.service} {row.clearing}' for row in late)}))}.")

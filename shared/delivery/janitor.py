@@ -14,16 +14,22 @@ from shared.contracts.errors import TryLater
 from shared.database import Database
 from shared.delivery import retention
 from shared.delivery.horizon import Horizon
+from shared.policy import load
+from shared.policy.waiting import waiting_messages
+from shared.retention import note_clearing
 from shared.settings import DeliverySettings
 
 _log = logging.getLogger("brownpaper.delivery")
 CHUNK_ROWS = 5000
 PAUSE_SECONDS = 0.05  # between two chunks, so that the service's own work comes in between
+EMPTY_EVERY = timedelta(minutes=1)
+PARKED = "parked"  # the clearing of parked messages
 
 
 class Janitor(DependencyProvider):
     """Every few seconds: what stands in the tables is counted, claims behind the horizon are forgotten in small pieces.
 
+    Every minute parked messages lose the sealed part that has waited too long (addendum A-13).
     Every process of a service counts; one at a time clears. Losing the last of it in a crash only has it done again, so it does not wait
     for the disk.
     """
@@ -32,6 +38,8 @@ class Janitor(DependencyProvider):
         settings: DeliverySettings = self.container.config["settings"]
         self._service = self.container.service_name
         self._seconds = settings.janitor_seconds
+        self._waits = waiting_messages(load(), self._service)
+        self._emptied_at: datetime | None = None
         self._horizon = Horizon(timedelta(seconds=settings.inbox_horizon_seconds))
         self._database = Database(
             settings.database_url, name=f"{self._service}.janitor", most_connections=1, synchronous_commit=False
@@ -48,6 +56,7 @@ class Janitor(DependencyProvider):
         while True:
             try:
                 self._clear()
+                self._empty(datetime.now(UTC))
                 self._count()
             except TryLater:
                 pass  # the database is away; the engine says so
@@ -67,6 +76,18 @@ class Janitor(DependencyProvider):
                 cleared = retention.clear_inbox(connection, self._horizon.claims_kept_since(at), CHUNK_ROWS)
             metrics.inbox_cleared.labels(self._service).inc(cleared)
             eventlet.sleep(PAUSE_SECONDS)
+
+    def _empty(self, at: datetime) -> None:
+        if self._emptied_at is not None and at - self._emptied_at < EMPTY_EVERY:
+            return
+        with self._database.begin() as connection:
+            done = retention.empty_parked(connection, at, self._waits)
+            left = retention.count_waited(connection, at, self._waits)
+            note_clearing(connection, PARKED, done, left, left.oldest_ended_at, at)
+        late = at - left.oldest_ended_at - 2 * EMPTY_EVERY if left.oldest_ended_at else timedelta(0)
+        overdue = max(0.0, late.total_seconds())
+        metrics.retention_overdue.labels(self._service, PARKED).set(overdue)
+        self._emptied_at = at
 
     def _count(self) -> None:
         with self._database.begin() as connection:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
+from shared import retention as retained
 from shared.database import type_of_connection
 from shared.delivery.tables import MOST_TAKES
+from shared.retention import is_held
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,40 @@ def clear_inbox(connection: type_of_connection, before: datetime, limit: int) ->
         """,
         (before, limit),
     ).rowcount
+
+
+_WAITED = """
+    from held, unnest(%b::text[], %b::interval[]) as waits (type, longest)
+    where held.state = 'parked' and held.body is not null and held.type = waits.type and held.first_at <= %s - waits.longest
+"""
+
+
+def empty_parked(connection: type_of_connection, at: datetime, waits: Mapping[str, timedelta]) -> int:
+    """Take the body, with the sealed part in it, from parked messages of these types that came longer ago than each may wait; how many.
+
+    The row stands on with its reason, for a person to discard; it cannot be tried again. What a legal hold keeps is passed over. Safe to
+    repeat.
+    """
+    return connection.execute(
+        f"""
+        update held set body = null where id = any(array(
+            select held.id {_WAITED} and not {is_held("held")} order by held.id for update of held skip locked
+        ))
+        """.encode(),  # noqa: S608 - the text is ours
+        (list(waits), list(waits.values()), at),
+    ).rowcount
+
+
+def count_waited(connection: type_of_connection, at: datetime, waits: Mapping[str, timedelta]) -> retained.Standing:
+    """How many such messages still have their body; `oldest_ended_at` is since when the first of them should have none."""
+    row: Any = connection.execute(
+        f"""
+        select count(*) filter (where not kept), count(*) filter (where kept), min(due_at) filter (where not kept)
+        from (select {is_held("held")} as kept, held.first_at + waits.longest as due_at {_WAITED}) as waited
+        """.encode(),  # noqa: S608 - the text is ours
+        (list(waits), list(waits.values()), at),
+    ).fetchone()
+    return retained.Standing(*row)
 
 
 def park_deadly(connection: type_of_connection, at: datetime) -> int:

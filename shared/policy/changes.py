@@ -64,6 +64,7 @@ SORTS: Final[Mapping[str, Sort]] = {
     "open": Sort.PERMISSION,
     "kept-until": Sort.PERMISSION,
     "kept-days": Sort.MEASURE,
+    "kept-waiting": Sort.MEASURE,
     "purpose": Sort.PERMISSION,
     "party": Sort.PERMISSION,
     "party-may": Sort.PERMISSION,
@@ -163,6 +164,8 @@ def _facts(policy: Policy) -> Iterator[tuple[Key, Any]]:
             days = FOR_GOOD if hold.retention.days is None else hold.retention.days
             for field in hold.fields:
                 yield ("kept-days", *_held(hold, field)), days
+                waits = hold.retention.waits
+                yield ("kept-waiting", *_held(hold, field)), FOR_GOOD if waits is None else waits.days
     for name, never in policy.never.items():
         for word in never.names:
             yield ("never", name, never.category, word), True

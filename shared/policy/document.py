@@ -101,13 +101,24 @@ class Part(Entry):
     """The first word of a dotted field → what it stands for."""
 
 
+class Waiting(Entry):
+    """For how many days, from its coming, a part may wait for what it is there for: a parked message, a mail that does not go, an answer."""
+
+    days: int = Field(ge=0)
+    addendum: str
+
+
 class Retention(Entry):
-    """How long: `days` from the last of the events of `after`; without `days` for good, which only an addendum can allow."""
+    """How long: `days` from the last of the events of `after`; without `days` for good, which only an addendum can allow.
+
+    `waits` ends it where none of them comes, because nothing was ever done with it.
+    """
 
     after: tuple[str, ...]
     days: int | None = Field(default=None, ge=0)
     action: Literal["destroy_keys_and_rows", "clear", "delete", "keep"]
     addendum: str
+    waits: Waiting | None = None
 
 
 class Hold(Rule):

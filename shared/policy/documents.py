@@ -188,7 +188,8 @@ def _until(retention: Retention | None) -> str:
         return f"for good ({retention.addendum})"
     days = "1 day" if retention.days == 1 else f"{retention.days} days"
     when = f"{days} after {after}" if retention.days else f"as soon as {after}"
-    return f"{when} {_ACTIONS[retention.action]} ({retention.addendum})"
+    waits = f"; what waits, {retention.waits.days} days after it came ({retention.waits.addendum})" if retention.waits else ""
+    return f"{when} {_ACTIONS[retention.action]} ({retention.addendum}){waits}"
 
 
 def _recipients(policy: Policy) -> list[tuple[str, ...]]:

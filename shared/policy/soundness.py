@@ -144,6 +144,8 @@ def _holds(policy: Policy) -> Iterator[Found]:
         for event in hold.retention.after:
             yield from _unknown("event", event, events, (*until, "after"))
         yield from _unknown("addendum", hold.retention.addendum, policy.addenda, (*until, "addendum"))
+        if hold.retention.waits is not None:
+            yield from _unknown("addendum", hold.retention.waits.addendum, policy.addenda, (*until, "waits", "addendum"))
         if (hold.retention.days is None) is not (hold.retention.action == "keep"):
             yield until, "retention_unclear", "what is kept has no days, and what ends has some"
         if (

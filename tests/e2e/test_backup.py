@@ -148,7 +148,7 @@ def test_a_restored_stack_has_everything_but_whoever_was_erased(own_stack: Stack
     assert status == 202
     again.completes(str(fresh["data"]["order_number"]))
     code, said = command("privacy", "retention", "--env", str(own_stack.folder / "env"))
-    assert (code, len(said.splitlines())) == (0, 1 + 5), said
+    assert (code, len(said.splitlines())) == (0, 1 + 11), said
     again.answers.close()
 
 

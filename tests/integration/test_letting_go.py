@@ -39,6 +39,7 @@ from shared.database import Database
 from shared.delivery import tables
 from shared.delivery.work import IntentRow, Recorder
 from shared.policy import load
+from shared.policy.waiting import waiting_messages
 from shared.retention import RetainedRows, Retention, clearings_of, note_hold
 
 PATIENCE = timedelta(minutes=20)
@@ -169,6 +170,16 @@ def test_every_time_of_the_policy_is_somebody_s_to_keep() -> None:
         if rule.service == "orders" or set(rule.retention.after) & others or rule.retention.days is None:  # type: ignore[union-attr]
             continue
         assert (rule.service, rule.part) in swept, name
+
+
+def test_whatever_shows_a_person_has_an_end_also_where_nothing_is_ever_done_with_it() -> None:
+    policy = load()
+    for name, rule in policy.holds.items():
+        if policy.parts[rule.part].sealed and rule.form == "as_it_is":
+            assert rule.retention is not None
+            assert rule.retention.waits is not None, name
+            for event in policy.parts[rule.part].events:
+                assert event in waiting_messages(policy, rule.service), name
 
 
 def test_parts_of_one_clearing_with_two_times_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -9,11 +10,14 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
+from shared import retention as retained
 from shared.contracts.values import OrderKey
 from shared.delivery import held_messages, retention, tables
 from shared.delivery.held_messages import HeldRow
+from shared.delivery.parked import Wanted, find
 from shared.delivery.retention import Standing
 from shared.delivery.work import IntentRow, OutboxRow
+from shared.retention import note_hold
 from tests.fix_servers import DatabaseUrl
 
 Connection = psycopg.Connection[tuple[object, ...]]
@@ -147,6 +151,39 @@ def test_a_call_that_kills_whoever_makes_it_is_parked_and_an_outcome_counts_anew
         [leased] = tables.lease_intents(one, later, AT, 10)
         tables.put_off_intent(one, leased.id, leased.leased_until, AT)
     assert one.execute("select parked, takes from intents where id = %s", (slow.id,)).fetchone() == (None, 0)
+
+
+WAITS = {"contact_entrusted": timedelta(days=60), "friend_entrusted": timedelta(days=30)}
+
+
+def parked(connection: Connection, event_id: str, kind: str, came_at: datetime, order_number: str | None = None) -> HeldRow:
+    row = dataclasses.replace(held(event_id), type=kind, first_at=came_at, shop="s", order_number=order_number)
+    held_messages.hold(connection, row)
+    return row
+
+
+def test_a_parked_message_loses_its_sealed_part_in_its_time_and_stays_to_be_discarded(two: tuple[Connection, Connection]) -> None:
+    one, other = two
+    day, second = timedelta(days=1), timedelta(seconds=1)
+    parked(one, "old", "contact_entrusted", AT - 60 * day)
+    parked(one, "young", "contact_entrusted", AT - 60 * day + second)
+    parked(one, "friend", "friend_entrusted", AT - 30 * day)
+    parked(one, "fact", "payment_captured", AT - 900 * day)
+    parked(one, "kept", "contact_entrusted", AT - 90 * day, "A-1")
+    note_hold(one, OrderKey("s", "A-1"), "A-10", AT, is_held=True)
+    waits = dataclasses.replace(held("later", due_at=AT), type="contact_entrusted", first_at=AT - 61 * day)
+    held_messages.hold(one, waits)
+    with one.transaction():
+        one.execute("select from held where event_id = 'old' for update")
+        assert retention.empty_parked(other, AT, WAITS) == 1, "what somebody has in hand is passed over"
+        assert retention.count_waited(other, AT, WAITS) == retained.Standing(1, 1, AT), "and is overdue from its time on"
+    assert retention.empty_parked(one, AT, WAITS) == 1
+    assert retention.empty_parked(one, AT, WAITS) == 0
+    assert retention.count_waited(one, AT, WAITS) == retained.Standing(0, 1, None)
+    left = one.execute("select event_id, body is null from held order by event_id").fetchall()
+    assert left == [("fact", False), ("friend", True), ("kept", False), ("later", False), ("old", True), ("young", False)]
+    shown = {thing.event_id: thing.is_replayable for thing in find(one, Wanted(), 10)}
+    assert (shown["old"], shown["young"]) == (False, True)
 
 
 def test_what_stands_is_counted(two: tuple[Connection, Connection]) -> None:

@@ -80,6 +80,9 @@ JUDGED: list[tuple[str, Edit, set[Effect]]] = [
     ("kept longer", put("holds/recipient-to-ship/retention/days", 61), {WIDENING}),
     ("kept shorter", put("holds/recipient-to-ship/retention/days", 59), {NARROWING}),
     ("kept for good", put("holds/recipient-to-ship/retention/days", None), {WIDENING}),
+    ("waiting longer", put("holds/friend-to-invite/retention/waits/days", 31), {WIDENING}),
+    ("waiting shorter", put("holds/friend-to-invite/retention/waits/days", 29), {NARROWING}),
+    ("waiting for ever", put("holds/friend-to-invite/retention/waits", None), {WIDENING}),
     ("kept until another event", less("holds/recipient-to-ship/retention/after", "order_cancelled"), {WIDENING, NARROWING}),
     (
         "a party more",

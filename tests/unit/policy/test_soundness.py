@@ -89,6 +89,11 @@ SEEDS: list[tuple[str, str, Seed]] = [
     ("purpose_unknown", "mails.order.purpose", put("mails/order/purpose", "curiosity")),
     ("addendum_unknown", "promises.copies.addenda", put("promises/copies/addenda", ["A-99"])),
     ("addendum_unknown", "holds.recipient-to-ship.retention.addendum", put(f"holds/{HOLD}/retention/addendum", "A-99")),
+    (
+        "addendum_unknown",
+        "holds.recipient-to-ship.retention.waits.addendum",
+        put(f"holds/{HOLD}/retention/waits", {"days": 60, "addendum": "A-99"}),
+    ),
     # parts and their fields
     ("field_without_rule", "parts.recipient.fields.nickname", put("parts/recipient/fields/nickname", {"category": "user.name"})),
     ("category_unknown", "parts.recipient.fields.name", put("parts/recipient/fields/name", {"category": "user.soul"})),

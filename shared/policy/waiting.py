@@ -1,0 +1,32 @@
+"""How long what nothing was ever done with may wait, by the policy (addendum A-13)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from shared.policy.document import Policy
+
+
+def waiting_time(policy: Policy, service: str, parts: Iterable[str]) -> timedelta:
+    """For how long these parts may wait at the service, from their coming. Raises ValueError where the policy gives not one time."""
+    wanted = set(parts)
+    days = {
+        hold.retention.waits.days
+        for hold in policy.holds.values()
+        if hold.service == service and hold.part in wanted and hold.retention is not None and hold.retention.waits is not None
+    }
+    if len(days) != 1:
+        raise ValueError(f"the policy lets {', '.join(sorted(wanted))} wait at {service} not for one time but for {len(days)}")
+    return timedelta(days=days.pop())
+
+
+def waiting_messages(policy: Policy, service: str) -> dict[str, timedelta]:
+    """Event that brings the service a sealed part → for how long a message of it may be parked before the part goes."""
+    found: dict[str, timedelta] = {}
+    for hold in policy.holds.values():
+        if hold.service == service and policy.parts[hold.part].sealed and hold.retention is not None and hold.retention.waits:
+            longest = timedelta(days=hold.retention.waits.days)
+            for event in policy.parts[hold.part].events:
+                found[event] = min(longest, found.get(event, longest))
+    return found
