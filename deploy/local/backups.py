@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from psycopg.conninfo import conninfo_to_dict
 
@@ -52,10 +52,18 @@ class Target:
     password: str = ""
 
 
-def back_up(targets: list[Target], folder: Path, at: datetime, *, keep: Mapping[Cluster, timedelta]) -> dict[Cluster, Path]:
+def back_up(
+    targets: list[Target],
+    folder: Path,
+    at: datetime,
+    *,
+    keep: Mapping[Cluster, timedelta],
+    journals: Mapping[str, Mapping[str, object]] | None = None,
+) -> dict[Cluster, Path]:
     """Dump every database, each cluster into a folder named after the time, and remove what is older than it is kept for.
 
-    A folder is there as a whole or not at all. Raises BackupError.
+    `journals` is how far each service's erasure journal goes, to be told again by `journals_of`. A folder is there as a whole or not at all.
+    Raises BackupError.
     """
     made = {}
     for cluster in CLUSTERS:
@@ -69,7 +77,7 @@ def back_up(targets: list[Target], folder: Path, at: datetime, *, keep: Mapping[
         ours = [it for it in targets if it.cluster == cluster]
         with ThreadPoolExecutor(max(1, len(ours))) as pool:
             files = dict(pool.map(_dump, ours, [draft] * len(ours)))
-        manifest = {"cluster": cluster, "made_at": at.astimezone(UTC).isoformat(), "files": files}
+        manifest = {"cluster": cluster, "made_at": at.astimezone(UTC).isoformat(), "files": files, "journals": journals or {}}
         (draft / "manifest.json").write_text(json.dumps(manifest, indent=1))
         draft.replace(place)
         made[cluster] = place
@@ -108,6 +116,12 @@ def choose(folder: Path, cluster: Cluster, stamp: str | None = None) -> Path:
         if not file.is_file() or _digest(file) != digest:
             raise BackupError(f"{file} is not as it was written.")
     return chosen
+
+
+def journals_of(backup: Path) -> dict[str, dict[str, Any]]:
+    """How far each service's erasure journal went when the backup was made; a service that it tells nothing of is not there."""
+    found: dict[str, dict[str, Any]] = json.loads((backup / "manifest.json").read_text()).get("journals", {})
+    return found
 
 
 def bring_back(target: Target, backup: Path) -> None:

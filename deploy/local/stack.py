@@ -151,6 +151,11 @@ class Stack:
                 raise StartError(f"The stack is at work ({', '.join(running)}): `make down` ends it.")
             yield self._targets(*self._database_servers(ends))
 
+    def erasure_journals(self) -> dict[str, Path]:
+        """Each service's erasure journal, whether or not it is there."""
+        configuration = Configuration(self.folder, self._environ)
+        return {service: configuration.erasure_journal(service) for service in SERVICES}
+
     def _database_servers(self, ends: ExitStack) -> tuple[str, str]:
         """The administrators' addresses of the data's server and of the keyrings'."""
         given = self._environ.get(servers.GIVEN_DATA)

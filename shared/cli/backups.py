@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
 import psycopg
@@ -18,6 +20,7 @@ from deploy.local.stack import ROOT, Stack
 from shared.cli import settings as cli_settings
 from shared.cli.storefront import EnvFile
 from shared.cli.terminal import Misused, NotDone, ending_clearly, say
+from shared.custody.journal import ErasureJournal, JournalBroken, JournalMark
 
 Folder = Annotated[
     Path, typer.Argument(help="The folder of the backups: DIR/data and DIR/keyring, each with a folder for each time.")
@@ -32,12 +35,14 @@ def backup(folder: Folder, env: EnvFile = None) -> None:
     """
     with ending_clearly():
         settings = cli_settings.load(env)
-        targets = _running(settings)
+        targets, journals = _running(settings), _marks(settings)
         keep = {cluster: _kept(settings, cluster) for cluster in CLUSTERS}
         try:
-            made = backups.back_up(targets, folder, datetime.now(UTC), keep=keep)
+            made = backups.back_up(targets, folder, datetime.now(UTC), keep=keep, journals=journals)
         except StartError as error:
             raise NotDone(str(error)) from None
+        for service in sorted(set(SERVICES) - set(journals)):
+            say(f"{service}: where its erasure journal is was not told; a restore cannot see whether it is whole.")
         for cluster, place in made.items():
             say(f"{cluster}: {place}; {len(backups.standing(folder, cluster))} kept, each for {keep[cluster].days} days.")
 
@@ -49,15 +54,32 @@ def restore(
         str | None, typer.Option("--keyring", metavar="TIME", help="This one of the keyrings, else the newest.")
     ] = None,
     stack: Annotated[Path, typer.Option("--stack", help="The stack's folder; the stack must be down.")] = ROOT / ".run",
+    without_journals: Annotated[
+        bool,
+        typer.Option(
+            "--without-journals",
+            help="Restore though an erasure journal lacks persons: whoever was erased since the backup and is not in it comes back.",
+        ),
+    ] = False,
 ) -> None:
-    """Bring the databases of a stack that is down back from a backup. `make up` then erases again whoever was erased, before it serves."""
+    """Bring the databases of a stack that is down back from a backup. `make up` then erases again whoever was erased, before it serves.
+
+    Refused where an erasure journal is not what it was when the backup was made, or more: it would bring back whoever is missing.
+    """
     with ending_clearly():
         try:
             chosen = {"data": backups.choose(folder, "data", data), "keyring": backups.choose(folder, "keyring", keyring)}
+            lacking = lacking_journals(Stack(stack).erasure_journals(), chosen.values())
+            for line in lacking:
+                say(line)
+            if lacking and not without_journals:
+                raise NotDone(_WITHOUT)
             with Stack(stack).stopped_databases() as targets:
                 for target in targets:
                     backups.bring_back(target, chosen[target.cluster])
                     say(f"{target.service}: its {target.cluster} is as of {chosen[target.cluster].name}.")
+                    if lacking and target.cluster == "data":
+                        _forget_what_was_applied(target)
                 for line in _lost_of_the_record(targets):
                     say(line)
         except StartError as error:
@@ -65,6 +87,49 @@ def restore(
         except psycopg.Error as error:
             raise NotDone(f"A database server refused ({type(error).__name__}).") from None
         say("Restored. `make up` applies the erasure journals before any service is ready.")
+
+
+_WITHOUT = (
+    "Nothing was restored. Put the journals' copies back. --without-journals restores all the same: then whoever was erased since the backup "
+    "and stands in no journal is there again, readable, until you have them erased anew."
+)
+
+
+def lacking_journals(journals: Mapping[str, Path], chosen: Iterable[Path]) -> list[str]:
+    """A line for each erasure journal that does not hold all that it held when one of these backups was made. Safe to repeat."""
+    lines: dict[str, None] = {}
+    for place in chosen:
+        for service, known in backups.journals_of(place).items():
+            mark, file = JournalMark(known["lines"], known["head"]), journals[service]
+            try:
+                if ErasureJournal(file).extends(mark):
+                    continue
+                is_short = ErasureJournal(file).mark().lines < mark.lines
+            except JournalBroken as error:
+                lines[f"{service}: {file}: {error}."] = None
+                continue
+            what = "is shorter than" if is_short else "is another than"
+            lines[f"{service}: its erasure journal {file} {what} the one that {place.name} was made beside."] = None
+    return list(lines)
+
+
+def _marks(settings: cli_settings.Settings) -> dict[str, dict[str, Any]]:
+    """How far each service's journal goes, where the settings tell of it. Raises NotDone where one was changed."""
+    found = {}
+    for service in SERVICES:
+        file = settings.get(f"{service.upper()}_ERASURE_JOURNAL")
+        if file:
+            try:
+                found[service] = asdict(ErasureJournal(Path(file)).mark())
+            except JournalBroken as error:
+                raise NotDone(f"{service}: {file}: {error}. Put its copy back.") from None
+    return found
+
+
+def _forget_what_was_applied(target: Target) -> None:
+    """The tables have seen another journal: they go through the whole of this one."""
+    with psycopg.connect(_on(target)) as connection:
+        connection.execute("update erasures_applied set applied = 0")
 
 
 def _lost_of_the_record(targets: list[Target]) -> list[str]:

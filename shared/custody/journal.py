@@ -38,6 +38,14 @@ class Erased:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class JournalMark:
+    """How far a journal went at some time: how many lines, and a digest over all of them. It names nobody."""
+
+    lines: int
+    head: str
+
+
 class ErasureJournal:
     """See the module. Safe to use from several processes."""
 
@@ -82,8 +90,22 @@ class ErasureJournal:
                 raise JournalBroken(number)
         return found
 
+    def mark(self) -> JournalMark:
+        """How far it goes now. Raises JournalBroken."""
+        return _mark(self.read())
+
+    def extends(self, mark: JournalMark) -> bool:
+        """Whether everything is in it, in its place, that was in it at that time. Raises JournalBroken."""
+        erased = self.read()
+        return len(erased) >= mark.lines and _mark(erased[: mark.lines]) == mark
+
 
 _FULL_LENGTH = len("2026-01-01T00:00:00+00:00") + 1 + 32 + 1 + _CHECK_DIGITS
+
+
+def _mark(erased: Sequence[Erased]) -> JournalMark:
+    lines = "".join(f"{it.at.isoformat()} {it.person}\n" for it in erased)
+    return JournalMark(len(erased), hashlib.sha256(lines.encode()).hexdigest())
 
 
 def _check(text: str) -> str:
@@ -149,4 +171,4 @@ def apply(
     return found
 
 
-__all__ = ["Erased", "ErasureJournal", "HeldRows", "JournalBroken", "apply", "apply_to_keys", "apply_to_rows"]
+__all__ = ["Erased", "ErasureJournal", "HeldRows", "JournalBroken", "JournalMark", "apply", "apply_to_keys", "apply_to_rows"]

@@ -96,6 +96,7 @@ def test_a_restored_stack_has_everything_but_whoever_was_erased(own_stack: Stack
     for service in ("orders", "notifications"):
         wait_for(lambda at=service: chosen(shop, at, "c-gone") == 1, f"{service} to note the choice")  # type: ignore[misc]
     env, place = own_stack.folder / "env", tmp_path / "backups"
+    ErasureJournal(Path(shop.env["SHIPPING_ERASURE_JOURNAL"])).append("0" * 32, AT)  # of somebody who was erased long ago
 
     assert command("backup", str(place), "--env", str(env))[0] == 0
     assert {it.name for it in place.iterdir()} == {"data", "keyring"}, "the clusters apart"
@@ -112,6 +113,15 @@ def test_a_restored_stack_has_everything_but_whoever_was_erased(own_stack: Stack
     assert (code, "at work" in said) == (1, True)
     shop.answers.close()
     own_stack.down()
+    journal = Path(shop.env["SHIPPING_ERASURE_JOURNAL"])
+    whole = journal.read_bytes()
+    for cut in (b"", whole.splitlines(keepends=True)[1]):
+        journal.write_bytes(cut)
+        code, said = command("restore", str(place), "--stack", str(own_stack.folder))
+        assert (code, "shipping: its erasure journal" in said, "Nothing was restored" in said) == (1, True, True), said
+    code, said = command("restore", str(place), "--stack", str(own_stack.folder), "--without-journals")
+    assert (code, "Restored." in said) == (0, True), said
+    journal.write_bytes(whole)
     code, said = command("restore", str(place), "--stack", str(own_stack.folder))
     assert (code, "Restored." in said) == (0, True), said
     with own_stack.stopped_databases() as targets:

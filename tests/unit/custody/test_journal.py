@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.custody.journal import Erased, ErasureJournal, JournalBroken
+from shared.custody.journal import Erased, ErasureJournal, JournalBroken, JournalMark
 
 AT = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 DIGESTS = [f"{number:032x}" for number in range(1, 6)]
@@ -71,3 +71,21 @@ def test_two_processes_write_whole_lines(file: Path) -> None:
     with ProcessPoolExecutor(2) as pool:
         list(pool.map(_append_some, [os.fspath(file)] * 2, [0, 1000]))
     assert {int(it.person, 16) for it in ErasureJournal(file).read()} == {*range(50), *range(1000, 1050)}
+
+
+def test_what_was_added_to_extends_and_what_was_cut_or_begun_anew_does_not(file: Path) -> None:
+    none = ErasureJournal(file).mark()
+    journal = filled(file)
+    mark = journal.mark()
+    assert mark.lines == len(DIGESTS)
+    assert journal.extends(none)
+    assert journal.extends(mark)
+    journal.append("f" * 32, AT)
+    assert journal.extends(mark)
+    lines = file.read_bytes().splitlines(keepends=True)
+    for cut in (lines[:4], [*lines[:4], lines[4][:-3]], [], lines[1:]):
+        file.write_bytes(b"".join(cut))
+        assert not ErasureJournal(file).extends(mark)
+    file.unlink()
+    assert not ErasureJournal(file).extends(mark)
+    assert ErasureJournal(file).extends(JournalMark(0, none.head))
