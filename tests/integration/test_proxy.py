@@ -192,6 +192,12 @@ def test_the_inner_doors_are_whole(doors: Doors, port: int, service: str) -> Non
     assert doors.asked == [(service, "GET /metrics", 0)]
 
 
+@pytest.mark.parametrize("port", [8441, 8442, 8443, 8444])
+def test_the_inner_doors_are_not_heard_beyond_loopback(doors: Doors, port: int) -> None:
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.2", port), 5).close()
+
+
 def test_a_certificate_is_renewed_while_the_proxy_runs(doors: Doors) -> None:
     def shown() -> str:
         with doors.context.wrap_socket(

@@ -157,9 +157,16 @@ def test_the_public_doors_of_the_proxy_are_these() -> None:
     assert public.count("reverse_proxy") == 3
     assert public.rstrip().endswith("handle {\n\t\trespond 404\n\t}")
     assert "http://" not in CADDYFILE.replace("http:// {", "")
-    assert CADDYFILE.count("\n\timport own\n") == 5
+    assert CADDYFILE.count("\timport own\n") == 5
     for word in ("protocols tls1.2 tls1.3", 'Strict-Transport-Security "max-age=', "max_size 1MiB", "admin unix//", "308"):
         assert word in CADDYFILE
+
+
+def test_the_inner_doors_of_the_proxy_listen_on_loopback_unless_another_address_is_named() -> None:
+    inner = re.findall(r"^https://\S+:(\d+) \{\n(.*?)^\}$", CADDYFILE, re.MULTILINE | re.DOTALL)
+    assert [port for port, _ in inner] == ["8441", "8442", "8443", "8444"]
+    assert all("\timport inner\n" in site for _, site in inner)
+    assert "(inner) {\n\tbind {$PROXY_INNER_BIND:127.0.0.1}\n}" in CADDYFILE
 
 
 def test_only_the_public_doors_can_be_opened_to_the_world() -> None:
