@@ -9,13 +9,14 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from time import monotonic
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import eventlet
 import kombu
 import kombu.exceptions
 from amqp.basic_message import Message
-from amqp.exceptions import AMQPError
+from amqp.exceptions import AMQPError, ChannelError
 
 from shared.delivery import topology
 from shared.delivery.connecting import ANSWER_SECONDS, BROKEN, connect, connected, disconnect, hear, keep_alive, open_channel
@@ -149,6 +150,17 @@ class _Acknowledger:
         self.flush()
 
 
+class Published(NamedTuple):
+    """The ids that the broker confirmed, and those that it refused (no queue, or nacked). A row in neither is in doubt.
+
+    `is_refused`: the broker is there, and closed the channel because of one of the rows in doubt.
+    """
+
+    confirmed: set[UUID]
+    failed: set[UUID]
+    is_refused: bool
+
+
 class Publisher:
     """Publishes rows in one go and waits for their confirms. Used by one greenthread only."""
 
@@ -164,24 +176,30 @@ class Publisher:
     def is_connected(self) -> bool:
         return self._connection is not None
 
-    def publish(self, rows: Iterable[OutboxRow]) -> tuple[set[UUID], set[UUID]]:
-        """Publish, and give the ids that the broker confirmed and those that it refused (no queue, or nacked).
+    def publish(self, rows: Iterable[OutboxRow]) -> Published:
+        """Publish in one write, and say what the broker made of it. Raises nothing.
 
-        A row in neither is in doubt: the broker is out of reach, blocks publishers, or keeps its confirms to itself for too long.
+        A row is in doubt where the broker is out of reach, blocks publishers, or keeps its confirms to itself for too long, and where it
+        closed the channel because of one of them. Then the connection stands, for a publish without that one.
         """
         self._confirmed, self._failed = set(), set()
+        is_refused = False
         try:
             connection = self._open()
-            with eventlet.Timeout(self._timeout_seconds, TimeoutError):
-                self._publish(connection, rows)
+            channel = connection.default_channel
+            try:
+                with eventlet.Timeout(self._timeout_seconds, TimeoutError):
+                    self._publish(connection, channel, rows)
+            except ChannelError:
+                self._ask_for_confirms(channel)  # py-amqp has opened it anew
+                is_refused = True
         except BROKEN as error:
             _log.warning("publisher_disconnected", extra={"error": type(error).__name__})
             self.close()
         # A returned message is confirmed too: the return comes first and wins.
-        return self._confirmed - self._failed, self._failed
+        return Published(self._confirmed - self._failed, self._failed, is_refused)
 
-    def _publish(self, connection: kombu.Connection, rows: Iterable[OutboxRow]) -> None:
-        channel = connection.default_channel
+    def _publish(self, connection: kombu.Connection, channel: Any, rows: Iterable[OutboxRow]) -> None:
         frames: list[bytes] = []
         for row in rows:
             self._sequence += 1
@@ -215,8 +233,6 @@ class Publisher:
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
-        self._waiting.clear()
-        self._sequence = 0
         if connection is not None:
             disconnect(connection)
 
@@ -226,7 +242,7 @@ class Publisher:
             try:
                 with eventlet.Timeout(ANSWER_SECONDS, TimeoutError):
                     channel = connection.default_channel
-                    channel.confirm_select()
+                self._ask_for_confirms(channel)
             except BROKEN:
                 disconnect(connection)
                 raise
@@ -235,6 +251,13 @@ class Publisher:
             channel.events["basic_return"].add(self._on_return)
             self._connection = connection
         return self._connection
+
+    def _ask_for_confirms(self, channel: Any) -> None:
+        """Count from one, as the broker does on a channel that is new."""
+        self._waiting.clear()
+        self._sequence = 0
+        with eventlet.Timeout(ANSWER_SECONDS, TimeoutError):
+            channel.confirm_select()
 
     def _settle(self, delivery_tag: int, multiple: bool, into: set[UUID]) -> None:
         tags = [tag for tag in self._waiting if tag <= delivery_tag] if multiple else [delivery_tag]

@@ -18,6 +18,7 @@ from shared.delivery import tables
 from shared.delivery.amqp import Publisher
 from shared.delivery.confirmed import IN_TABLE_ORDER, Confirmed
 from shared.delivery.ladder import Ladder
+from shared.delivery.refusals import Refusals
 from shared.delivery.steps import reach
 from shared.delivery.work import OutboxRow
 
@@ -44,6 +45,7 @@ class Relay:
     def __init__(self, service: str, publisher: Publisher, database: Database, ladder: Ladder, confirmed: Confirmed) -> None:
         self._service, self._publisher, self._database, self._ladder = service, publisher, database, ladder
         self._confirmed = confirmed
+        self._refusals = Refusals()
         self._waiting: Queue = Queue()
         self._rows_in_hand = 0
         self._failing: dict[str, float] = {}  # order → until when its events in this line are left to the sweep
@@ -103,9 +105,13 @@ class Relay:
     def _publish(self, rows: list[OutboxRow]) -> None:
         rows, held_back = self._part(rows)
         reach("publishing")
-        confirmed, failed = self._publisher.publish(rows) if rows else (set(), set())
+        confirmed, failed = self._refusals.publish(self._publisher, rows)
         reach("confirmed")
         in_doubt = {row.id for row in rows} - confirmed - failed
+        if failed and in_doubt:
+            failing = {row.subject for row in rows if row.id in failed and row.subject}
+            behind = {row.id for row in rows if row.id in in_doubt and row.subject in failing}
+            in_doubt, held_back = in_doubt - behind, held_back | behind
         metrics.published.labels(self._service, "confirmed").inc(len(confirmed))
         if failed:
             metrics.published.labels(self._service, "failed").inc(len(failed))
