@@ -25,7 +25,7 @@ from shared.delivery.work import OutboxRow
 _log = logging.getLogger("brownpaper.delivery")
 _STOP = object()
 FIRST_RETRY = 3  # the rung of the ladder on which an event begins that no queue took: nothing mends that within a second
-HELD_BACK_SECONDS = 60  # longer than any batch of ours stands in this line
+LOOK_AGAIN_SECONDS = 5
 MOST_ROWS = 500
 MOST_BYTES = 2 * 1024 * 1024
 MOST_IN_HAND = 20_000
@@ -48,7 +48,8 @@ class Relay:
         self._refusals = Refusals()
         self._waiting: Queue = Queue()
         self._rows_in_hand = 0
-        self._failing: dict[str, float] = {}  # order → until when its events in this line are left to the sweep
+        self._failing: set[str] = set()  # orders of which an event may stand that left this line without a confirm
+        self._looked_at = 0.0
 
     @property
     def is_connected(self) -> bool:
@@ -78,6 +79,7 @@ class Relay:
             try:
                 batch, is_stopping = self._next_rows()
             except Empty:
+                self._look_what_stands()
                 if self._confirmed:
                     self._forget()
                 else:
@@ -103,6 +105,7 @@ class Relay:
         return batch, True
 
     def _publish(self, rows: list[OutboxRow]) -> None:
+        self._look_what_stands()
         rows, held_back = self._part(rows)
         reach("publishing")
         confirmed, failed = self._refusals.publish(self._publisher, rows)
@@ -131,21 +134,38 @@ class Relay:
             eventlet.sleep(0.5)
 
     def _hold_back(self, rows: Iterable[OutboxRow]) -> None:
-        """From now on nothing in this line overtakes these, which are left to the sweep."""
-        until = monotonic() + HELD_BACK_SECONDS
-        self._failing.update((row.subject, until) for row in rows if row.subject)
+        """From now on nothing in this line overtakes these, which are left to the sweep, as long as they stand in the table."""
+        self._failing.update(row.subject for row in rows if row.subject)
 
     def _part(self, rows: list[OutboxRow]) -> tuple[list[OutboxRow], set[UUID]]:
-        """What may be published now, and the ids of what must not overtake an earlier event of its order that failed.
+        """What may be published now, and the ids of what must not overtake an earlier event of its order that stands with the sweep.
 
         What is taken up again by the sweep is the first of its order that stands, and opens the way for the next.
         """
         if not self._failing:
             return rows, set()
-        now = monotonic()
-        self._failing = {subject: until for subject, until in self._failing.items() if until > now}
-        free = [row for row in rows if row.subject not in self._failing or row.is_first]
-        return free, {row.id for row in rows} - {row.id for row in free}
+        asked = [row.id for row in rows if row.subject in self._failing and not row.is_first]
+        if not asked:
+            return rows, set()
+        held_back = set(asked)
+        try:
+            with self._database.single() as connection:
+                held_back -= tables.first_of_outbox(connection, asked)
+        except TryLater:
+            _log.warning("database_unavailable", extra={"batch": len(asked)})
+        return [row for row in rows if row.id not in held_back or row.is_first], held_back
+
+    def _look_what_stands(self) -> None:
+        """Of an order of which nothing stands any more, nothing can be overtaken: the table need not be asked about it again."""
+        if not self._failing or monotonic() < self._looked_at + LOOK_AGAIN_SECONDS:
+            return
+        self._looked_at = monotonic()
+        asked, self._failing = self._failing, set()  # what is held back while we ask stays
+        try:
+            with self._database.single() as connection:
+                self._failing |= tables.standing_in_outbox(connection, list(asked))
+        except TryLater:
+            self._failing |= asked
 
     def _forget(self) -> None:
         """Delete what is confirmed and was not taken by a batch."""

@@ -126,6 +126,26 @@ def release_outbox(connection: type_of_connection, ids: Sequence[UUID], due_at: 
     connection.execute("update outbox set leased_until = %s, writer = null where id = any(%b::uuid[])", (due_at, list(ids)))
 
 
+def first_of_outbox(connection: type_of_connection, ids: Sequence[UUID]) -> Set[UUID]:
+    """Which of these rows stand, with no earlier row of their order standing but those among these."""
+    rows = connection.execute(
+        """
+        select id from outbox as mine where id = any(%(ids)b::uuid[]) and not exists (
+            select from outbox as earlier
+            where earlier.subject = mine.subject and earlier.position < mine.position and earlier.id <> all(%(ids)b::uuid[])
+        )
+        """,
+        {"ids": list(ids)},
+    )
+    return frozenset(identity for (identity,) in rows.fetchall())
+
+
+def standing_in_outbox(connection: type_of_connection, subjects: Sequence[str]) -> Set[str]:
+    """Of which of these orders an event stands."""
+    rows = connection.execute("select distinct subject from outbox where subject = any(%b::text[])", (list(subjects),))
+    return frozenset(subject for (subject,) in rows.fetchall())
+
+
 # ── intents ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

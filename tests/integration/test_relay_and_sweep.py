@@ -224,3 +224,74 @@ def test_an_event_in_doubt_holds_back_its_order_until_the_sweep_has_brought_it_t
         publish_all(relay)
         came += heard(vhost_uri)
     assert came == [("A-1", f"{number}.00") for number in range(1, times + 2)]
+
+
+def test_no_blockade_lasts_so_long_that_a_later_event_overtakes_one_that_stands(
+    a_relay: Callable[[Database], Relay], database_of: DatabaseOf, vhost_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, first, second, third = database_of("payments"), row("A-1", "1.00"), row("A-1", "2.00"), row("A-1", "3.00")
+    relay = a_relay(database)
+    good, relay._publisher = relay._publisher, Publisher("amqp://guest:guest@127.0.0.1:1//", "nobody")
+    with database.begin() as connection:
+        mine = write(connection, first, second, third)
+    relay.publish(mine[:1])
+    publish_all(relay)
+    relay._publisher = good
+    hours, clock = iter(range(1, 1000)), relay_module.monotonic
+    monkeypatch.setattr(relay_module, "monotonic", lambda: clock() + 3600 * next(hours))
+    for one in (second, row("B-1", "1.00"), third):
+        relay.publish([one])  # in the line since before the first one failed
+        publish_all(relay)
+    assert heard(vhost_uri) == [("B-1", "1.00")]
+    swept: list[tuple[str, str]] = []
+    after = now() + 2 * LEASE
+    for _ in range(2):
+        with database.begin() as connection:
+            relay.publish(tables.lease_outbox(connection, after, after + LEASE, 10, US))
+        publish_all(relay)
+        swept += heard(vhost_uri)
+    assert swept == [("A-1", "1.00"), ("A-1", "2.00")]
+    relay.publish([third])  # the same, from the line: it is the first of its order by now
+    publish_all(relay)
+    assert heard(vhost_uri) == [("A-1", "3.00")]
+
+
+def test_an_order_of_which_nothing_stands_any_more_is_held_back_no_longer(
+    a_relay: Callable[[Database], Relay], database_of: DatabaseOf, vhost_uri: str
+) -> None:
+    database, failed, next_one = database_of("payments"), row("A-1", "1.00"), row("A-1", "2.00")
+    relay = a_relay(database)
+    good, relay._publisher = relay._publisher, Publisher("amqp://guest:guest@127.0.0.1:1//", "nobody")
+    with database.begin() as connection:
+        relay.publish(write(connection, failed))
+    publish_all(relay)
+    relay._publisher = good
+    with database.begin() as connection:  # another process brought it through
+        tables.delete_outbox(connection, [failed.id])
+    with database.begin() as connection:
+        relay.publish(write(connection, next_one))
+    publish_all(relay)
+    assert heard(vhost_uri) == [("A-1", "2.00")]
+
+
+def test_while_the_database_is_away_what_must_perhaps_wait_does(
+    a_relay: Callable[[Database], Relay], database_of: DatabaseOf, vhost_uri: str
+) -> None:
+    database, failed, later = database_of("payments"), row("A-1", "1.00"), row("A-1", "2.00")
+    with database.begin() as connection:
+        write(connection, failed, later)
+
+    class Away:
+        @contextmanager
+        def single(self) -> Iterator[Connection]:
+            raise DatabaseUnavailable
+            yield
+
+    relay = a_relay(cast(Database, Away()))
+    good, relay._publisher = relay._publisher, Publisher("amqp://guest:guest@127.0.0.1:1//", "nobody")
+    relay.publish([failed])
+    publish_all(relay)
+    relay._publisher = good
+    relay.publish([later])
+    publish_all(relay)
+    assert heard(vhost_uri) == []

@@ -155,6 +155,22 @@ def test_an_event_waits_for_an_earlier_one_that_failed_also_its_own_writer_s(two
     assert tables.write_outbox(one, [later, other_order], AT, SOON, WRITER) == {later.id}
 
 
+def test_a_row_may_go_only_when_no_earlier_one_of_its_order_stands_but_those_that_go_before_it(
+    two: tuple[Connection, Connection],
+) -> None:
+    one, other = two
+    rows = [_outbox_row(number) for number in (1, 2, 1, 1)]
+    tables.write_outbox(one, rows, AT, SOON, WRITER)
+    ids = [row.id for row in rows]
+    assert tables.first_of_outbox(other, ids) == set(ids)
+    assert tables.first_of_outbox(other, ids[1:]) == {ids[1]}, "both of the first order wait, the third not only for the second"
+    tables.delete_outbox(one, ids[:1])
+    assert tables.first_of_outbox(other, ids[2:3]) == {ids[2]}
+    assert tables.first_of_outbox(other, ids[3:]) == set()
+    assert tables.first_of_outbox(other, [ids[0], uuid.uuid4()]) == set(), "what stands no more was published by another"
+    assert tables.standing_in_outbox(other, ["order 1", "order 2", "order 3"]) == {"order 1", "order 2"}
+
+
 def test_of_two_sweeps_at_once_one_gets_nothing_and_waits_for_nobody(two: tuple[Connection, Connection]) -> None:
     one, other = two
     rows = [_outbox_row(number) for number in range(10)]
