@@ -25,9 +25,9 @@ from shared.broker_address import connection_to
 
 VIRTUAL_HOST = "brownpaper"
 _NODE = "brownpaper@localhost"  # alone in its name space, because its port mapper (epmd) is its own too
-_START_SECONDS = 90.0
+_START_SECONDS = 180.0
 _STOP_SECONDS = 30.0
-_COMMAND_SECONDS = 60.0
+_COMMAND_SECONDS = 180.0
 
 # Two schedulers, none of them waiting busily; the distribution's port on loopback only.
 _ERLANG_ARGUMENTS = (

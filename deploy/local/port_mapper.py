@@ -10,6 +10,8 @@ from pathlib import Path
 from deploy.local import unprivileged
 from deploy.local.processes import Program, StartError, port_is_free
 
+_START_SECONDS = 180.0
+
 
 class PortMapper:
     """epmd, where private nodes find each other by name. Not the system's: it is not to learn of them, nor they of its nodes."""
@@ -36,7 +38,7 @@ class PortMapper:
             user=place.user,
             group=place.group,
         )
-        self._program.wait_ready(lambda: not port_is_free(port), 10)
+        self._program.wait_ready(lambda: not port_is_free(port), _START_SECONDS)
 
     def stop(self) -> None:
         """Safe to repeat."""

@@ -21,7 +21,7 @@ from shared.policy import load
 
 ADMIN = "postgres"
 _DOORS = "hostssl all all 127.0.0.1/32 scram-sha-256\n"  # pg_hba.conf of one that speaks TLS and nothing else
-_START_SECONDS = 60.0
+_START_SECONDS = 180.0
 _STOP_SECONDS = 20.0
 
 # Durability (fsync, synchronous_commit, full_page_writes) stays as PostgreSQL delivers it. The log must never hold a value, neither a

@@ -18,7 +18,7 @@ from deploy.local.processes import StartError, wait_until, write_private
 CONFIGURATION = Path(__file__).resolve().parents[1] / "cluster" / "postgresql.conf"
 PRIMARY_FILE = "primary"
 _NAMES = ("one", "two")
-_IN_STEP_SECONDS = 60.0
+_IN_STEP_SECONDS = 180.0
 
 
 class PostgresPair:

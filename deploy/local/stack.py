@@ -28,8 +28,8 @@ from deploy.local.definitions import USERS
 from deploy.local.processes import Program, StartError, free_ports, port_is_free, wait_until, write_private
 
 ROOT = Path(__file__).resolve().parents[2]
-_READY_SECONDS = 60.0
-_SANDBOX_READY_SECONDS = 20.0
+_READY_SECONDS = 180.0
+_SANDBOX_READY_SECONDS = 180.0
 _STOP_SECONDS = 25.0
 
 

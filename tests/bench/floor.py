@@ -26,7 +26,7 @@ from tests.bench.storefront import connected
 from tests.bench.workload import PLACED, Ready
 
 VIRTUAL_HOST = "floor"
-_READY_SECONDS = 30
+_READY_SECONDS = 180
 _POLL_SECONDS = 0.05
 
 

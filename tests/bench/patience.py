@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 
 
 class NothingMoves(Exception):
@@ -12,7 +12,7 @@ class NothingMoves(Exception):
 
 
 class Patience:
-    """Is over when what it is shown has not changed for a minute."""
+    """Is over when what it is shown has not changed for three minutes."""
 
     def __init__(self) -> None:
         self._seen: object = None

@@ -172,10 +172,10 @@ def test_a_request_is_revealed_to_staff_answered_once_and_goes_in_its_time(asker
     asker.notifications.rows("update special_requests set ended_at = now() - interval '59 days'")
     cleared = "select looked_at from retention_clearings where clearing = 'requests'"
     looked = asker.notifications.rows(cleared)
-    wait_for(lambda: asker.notifications.rows(cleared) != looked, "another look at what has its time", 90)
+    wait_for(lambda: asker.notifications.rows(cleared) != looked, "another look at what has its time")
     assert (asker.row("state"), asker.keys()) == ("answered", keys)
     asker.notifications.rows("update special_requests set ended_at = now() - interval '61 days'")
-    wait_for(lambda: asker.row("state") is None, "the request to go", 90)
+    wait_for(lambda: asker.row("state") is None, "the request to go")
     assert asker.keys() == keys - 1
 
 
@@ -263,7 +263,7 @@ def test_a_complaint_is_a_case_with_a_clock_an_owner_and_a_word_to_its_person(as
     asker.notifications.rows("update complaints set due_at = now() - interval '1 day'")
     [case] = asker.cases()
     assert case["is_overdue"]
-    wait_for(lambda: asker.notifications.metric("brownpaper_complaints", state="overdue") == 1, "the metric", 40)
+    wait_for(lambda: asker.notifications.metric("brownpaper_complaints", state="overdue") == 1, "the metric")
     asker.as_staff("POST", "/answer", {"text": ANSWER})
     everybody.hear("special_request_answered", where=lambda it: it["data"]["request_id"] == asker.request_id)
     assert asker.cases() == []

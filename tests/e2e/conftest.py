@@ -16,7 +16,7 @@ from shared.cli.crew import Crew
 from tests.component.events import order_placed
 from tests.e2e.day import CALM, Day
 from tests.e2e.faults import _run, run
-from tests.integration.facts import ask, rows, wait_for
+from tests.integration.facts import PATIENCE_SECONDS, ask, rows, wait_for
 from tests.integration.wire import Wire
 
 
@@ -45,7 +45,7 @@ class Shop:
             headers={"Content-Type": "application/cloudevents+json", "Authorization": f"Bearer {self.env['STOREFRONT_TOKEN']}"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as response:
+            with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as response:
                 return response.status, response.read()
         except urllib.error.HTTPError as error:
             with error:

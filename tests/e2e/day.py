@@ -24,7 +24,6 @@ from tests.component.events import order_placed
 from tests.integration.facts import rows, wait_for
 
 CALM = ("--lose-answers", "0", "--repeat-webhooks", "0", "--decline", "0")
-PATIENCE_SECONDS = 180.0
 _LEFT_TO_DO = """
     select (select count(*) from outbox) + (select count(*) from intents) + (select count(*) from held)
 """
@@ -79,7 +78,7 @@ class Day:
     def reaches(self, *, in_flight: int, handed_over: int = 0) -> None:
         """Wait until so many orders are in flight, and so many parcels have left the house."""
         wanted = f"{in_flight} in flight and {handed_over} handed over"
-        wait_for(lambda: self.in_flight >= in_flight and self.handed_over >= handed_over, wanted, PATIENCE_SECONDS)
+        wait_for(lambda: self.in_flight >= in_flight and self.handed_over >= handed_over, wanted)
 
     def heard_accepted(self) -> set[str]:
         """The orders that the storefront has been told are accepted: whatever happens, orders knows them."""
@@ -93,7 +92,7 @@ class Day:
         """Have the crew work until every order has its end and nobody has anything left to do; then everything must agree."""
         orders = self.most_handed_over = self._placed
         try:
-            wait_for(lambda: self.in_flight == 0 and self.confirmed == orders, "every order's end", PATIENCE_SECONDS)
+            wait_for(lambda: self.in_flight == 0 and self.confirmed == orders, "every order's end")
         except AssertionError:
             raise AssertionError(f"orders without an end: {self._unfinished()}") from None
         assert self._tally.ends() == {"completed": orders}

@@ -39,7 +39,6 @@ CALM = ("--lose-answers", "0", "--repeat-webhooks", "0", "--decline", "0")
 TUNED = {"SWEEP_SECONDS": "0.3", "LATER_RUNGS_SECONDS": "0.2,0.2,0.3,0.5,1,1,1,1,1,1,2,2,2"}
 # What a process that is about to die leaves behind is soon anybody's.
 SHORT_LEASES = {"PUBLISH_LEASE_SECONDS": "2", "LEASE_SECONDS": "3", "CALL_SECONDS": "2.5", "DOUBT_SECONDS": "0.5"}
-PATIENCE_SECONDS = 90.0
 ANSWERS_OF_A_COMPLETED_ORDER = {"order_accepted", "shipment_dispatched", "shipment_delivered", "order_completed"}
 _BILLING = {
     "given_name": "Ana",
@@ -138,9 +137,9 @@ class Run:
         AssertionError with what differs.
         """
         try:
-            wait_for(lambda: not self.on_the_way(numbers), "every order to be completed", PATIENCE_SECONDS)
+            wait_for(lambda: not self.on_the_way(numbers), "every order to be completed")
             for service in SERVICES:
-                wait_for(lambda it=service: self.left(it) == 0, f"{service} to have nothing left", PATIENCE_SECONDS)
+                wait_for(lambda it=service: self.left(it) == 0, f"{service} to have nothing left")
         except AssertionError as error:
             raise AssertionError(f"{error}; {self._where_they_stand(numbers)}") from None
         self._books_agree()

@@ -18,7 +18,7 @@ import pytest
 
 from deploy.local.configuration import SERVICES
 from shared.delivery.steps import CALL_STEPS, DIE_AT, MESSAGE_STEPS, STEPS, STEPS_FILE
-from tests.e2e.faults import PATIENCE_SECONDS, SHORT_LEASES, Run
+from tests.e2e.faults import SHORT_LEASES, Run
 from tests.integration.facts import wait_for
 from tests.integration.scene import Service
 
@@ -128,7 +128,7 @@ class Life:
 
     def wait_ready(self) -> None:
         """Wait until it is ready, or has died already."""
-        wait_for(lambda: self.is_over or self.service.is_ready(), f"{self.service.name} to be ready or dead", PATIENCE_SECONDS)
+        wait_for(lambda: self.is_over or self.service.is_ready(), f"{self.service.name} to be ready or dead")
 
     def noted(self) -> list[str]:
         """The steps that it reached, in the order of the first times."""
@@ -147,7 +147,7 @@ def work_until_it_is_over(run: Run, life: Life) -> set[str]:
         events = run.prepare(HANDFUL)
         for start in range(0, HANDFUL, WAVE):
             numbers.update(run.publish(events[start : start + WAVE]))
-        wait_for(is_over, "a death, or the end of these orders", PATIENCE_SECONDS)
+        wait_for(is_over, "a death, or the end of these orders")
         if life.is_over:
             break
     return numbers
@@ -164,7 +164,7 @@ def kill_at(run: Run, table: Table, service: str, step: str) -> None:
     if first != step:
         table.noted[service] |= set(victim.noted())
         victim = Life(run, service, f"{step}:{row.times}")
-        wait_for(lambda: victim.is_over, f"{service} to die at {step}", PATIENCE_SECONDS)
+        wait_for(lambda: victim.is_over, f"{service} to die at {step}")
     row.reached, row.killed = step in victim.noted(), victim.was_killed
     successor = Life(run, service)
     assert row.reached, f"{service} never came to {step}"

@@ -52,7 +52,7 @@ class Demo:
 
     def ends(self) -> int:
         """Wait for its end and give its exit status."""
-        return self.process.wait(timeout=200)
+        return self.process.wait(timeout=1500)
 
     def row(self, name: str) -> int:
         """A row of the report's table."""
@@ -96,7 +96,7 @@ def report_agrees(demo: Demo) -> None:
 
 def test_ctrl_c_leaves_nothing_behind_and_the_next_run_goes_through(start: Callable[..., Demo]) -> None:
     demo = start("--orders", "300")  # so many that it still plays when the signal comes, on a machine however busy
-    wait_for(lambda: "Playing 300 order(s)" in demo.output() or demo.process.poll() is not None, "the demo to play", 90)
+    wait_for(lambda: "Playing 300 order(s)" in demo.output() or demo.process.poll() is not None, "the demo to play")
     running = demo.running()
     assert len(running) == 11, (running, demo.output()[-2000:])
     demo.process.send_signal(signal.SIGINT)

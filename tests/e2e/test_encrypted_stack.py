@@ -20,7 +20,7 @@ from shared.cli.sandboxes import Sandboxes
 from shared.lines import is_here
 from tests.component.events import order_placed
 from tests.e2e.conftest import Shop
-from tests.integration.facts import rows
+from tests.integration.facts import PATIENCE_SECONDS, rows
 
 ORDERS = 3
 
@@ -44,7 +44,7 @@ def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 def sealed(shop: Shop) -> dict[str, Any]:
     """An approved order with its parts sealed by the keys that orders shows."""
-    with urllib.request.urlopen(f"{shop.env['ORDERS_HTTP_URL']}/keys", timeout=10) as response:
+    with urllib.request.urlopen(f"{shop.env['ORDERS_HTTP_URL']}/keys", timeout=PATIENCE_SECONDS) as response:
         keys = {key["service"]: key for key in json.load(response)}
     event = shop.approved(order_placed())
     data = event["data"]

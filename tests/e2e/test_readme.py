@@ -15,12 +15,12 @@ import requests
 
 from deploy.local.processes import wait_until
 from deploy.local.stack import Stack
+from tests.integration.facts import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 BROWNPAPER = Path(sys.executable).with_name("brownpaper")
 PHP_AMQPLIB = Path("/usr/share/php/PhpAmqpLib/autoload.php")  # where Debian's package has it
-COMPLETED_WITHIN_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,9 @@ def _block(language: str, says: str) -> str:
 
 def _run(command: list[str], folder: Path) -> str:
     environment = {name: os.environ[name] for name in ("PATH", "LANG", "HOME") if name in os.environ}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
     assert done.returncode == 0, f"{command[0]} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -68,13 +70,13 @@ def _deliver(running: Stack, clone: Path, number: str) -> None:
     url, token = running.env["ORDERS_HTTP_URL"], running.env["STAFF_TOKEN"]
 
     def state() -> str:
-        answer = requests.get(f"{url}/orders/{number}", headers={"Authorization": f"Bearer {token}"}, timeout=10)
+        answer = requests.get(f"{url}/orders/{number}", headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE_SECONDS)
         return str(answer.json().get("state"))
 
-    assert wait_until(lambda: state() == "picking", COMPLETED_WITHIN_SECONDS), state()
+    assert wait_until(lambda: state() == "picking", PATIENCE_SECONDS), state()
     papers = clone / "papers"
     _run([str(BROWNPAPER), "crew", "--papers", str(papers)], clone)
-    assert wait_until(lambda: state() == "completed", COMPLETED_WITHIN_SECONDS), state()
+    assert wait_until(lambda: state() == "completed", PATIENCE_SECONDS), state()
     assert f"Order {number}: completed" in _run([str(BROWNPAPER), "orders", "show", number], clone)
     assert list((papers / "labels").glob("*.pdf"))
     assert list((papers / "pick_lists").glob("*.pdf"))

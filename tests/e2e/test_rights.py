@@ -263,7 +263,7 @@ def test_an_erasure_goes_on_where_a_killed_service_left_it(service: str, shop: A
     leaving.says("customer_erasure_requested", request_id=request_id)
     shop.stack.kill(service)
     shop.stack.restart(service)
-    shop.answers.hear("customer_erased", where=lambda it: it["data"]["request_id"] == request_id, timeout_seconds=60)
+    shop.answers.hear("customer_erased", where=lambda it: it["data"]["request_id"] == request_id)
     shop.settled()
     certificate = staff(shop, f"/certificates/{request_id}").json()["items"][0]["certificate"]
     assert prove(certificate, load(), staff(shop, "/receipt_keys").json()).faults == ()

@@ -12,8 +12,8 @@ import pytest
 from deploy.local.configuration import SERVICES
 from deploy.local.processes import free_ports
 from shared.delivery import topology
-from tests.e2e.faults import PATIENCE_SECONDS, SHORT_LEASES, Run
-from tests.integration.facts import rows, wait_for
+from tests.e2e.faults import SHORT_LEASES, Run
+from tests.integration.facts import PATIENCE_SECONDS, rows, wait_for
 from tests.integration.scene import Service
 
 STOP_TIMEOUT_SECONDS, GRACE_SECONDS = 10, 5  # the settings' limit, and what the runtime adds to it
@@ -51,7 +51,7 @@ def test_told_to_stop_it_finishes_what_it_has_in_hand_and_takes_nothing_new(run:
     log = Log(busy)
     busy.start()
     numbers = run.publish(run.prepare(LOADED))
-    wait_for(lambda: len(messages(log.lines(), "done")) >= 8, f"{name} to be in the midst of it", PATIENCE_SECONDS)
+    wait_for(lambda: len(messages(log.lines(), "done")) >= 8, f"{name} to be in the midst of it")
     assert run.on_the_way(numbers)
 
     busy.program.stop(signal.SIGTERM, STOP_TIMEOUT_SECONDS + GRACE_SECONDS)
@@ -108,10 +108,10 @@ def test_disks_that_are_full_for_a_while(run: Run) -> None:
         fill(run, name)
     numbers = run.publish(run.prepare(12))
     try:
-        wait_for(lambda: logs["orders"].count("database_unavailable") > 1, "orders to have tried twice", PATIENCE_SECONDS)
+        wait_for(lambda: logs["orders"].count("database_unavailable") > 1, "orders to have tried twice")
         empty(run, "orders")
         for name in set(SERVICES) - {"orders"}:
-            wait_for(lambda it=name: logs[it].count("database_unavailable") > 1, f"{name} to have tried twice", PATIENCE_SECONDS)
+            wait_for(lambda it=name: logs[it].count("database_unavailable") > 1, f"{name} to have tried twice")
     finally:
         for name in SERVICES:
             empty(run, name)

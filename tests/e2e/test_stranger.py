@@ -11,6 +11,7 @@ import kombu
 from nacl.public import PublicKey, SealedBox
 
 from tests.component.events import order_placed
+from tests.integration.facts import PATIENCE_SECONDS
 
 
 def test_an_order_in_the_clear_over_https_reaches_its_door(shop: Any) -> None:
@@ -24,7 +25,7 @@ def test_an_order_in_the_clear_over_https_reaches_its_door(shop: Any) -> None:
 
 
 def test_a_sealed_order_over_amqp_reaches_its_door(shop: Any) -> None:
-    with urllib.request.urlopen(f"{shop.env['ORDERS_HTTP_URL']}/keys", timeout=10) as response:
+    with urllib.request.urlopen(f"{shop.env['ORDERS_HTTP_URL']}/keys", timeout=PATIENCE_SECONDS) as response:
         keys = {key["service"]: key for key in json.load(response)}
     event = shop.approved(order_placed())
     data = event["data"]

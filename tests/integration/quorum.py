@@ -11,7 +11,6 @@ from deploy.local.broker_cluster import BrokerCluster
 from shared.delivery import topology
 from tests.integration.facts import wait_for
 
-_PATIENCE_SECONDS = 120.0
 _LOOK = f"""
     [{{Name, proplists:get_value(<<"Node Name">>, Member), proplists:get_value(<<"Raft State">>, Member),
        proplists:get_value(<<"Log Index">>, Member, -1), proplists:get_value(<<"Commit Index">>, Member, -1)}}
@@ -58,7 +57,7 @@ def kill_and_bring_back(cluster: BrokerCluster, node: PrivateBroker) -> None:
     """Kill a node, wait until the others lead all queues, start it again, and wait until it has all that it missed."""
     node.kill()
     assert node.pid is None
-    wait_for(lambda: _are_led(cluster, node), f"leaders other than {node.node}", _PATIENCE_SECONDS)
+    wait_for(lambda: _are_led(cluster, node), f"leaders other than {node.node}")
     node.start()
     every_node_is_in_step(cluster)
 
@@ -78,7 +77,7 @@ def every_node_is_in_step(cluster: BrokerCluster) -> None:
             its.keys() == nodes and all(it.log_index >= target[queue] for it in its.values()) for queue, its in seen.items()
         )
 
-    wait_for(is_in_step, "every node to be in step", _PATIENCE_SECONDS)
+    wait_for(is_in_step, "every node to be in step")
 
 
 def _are_led(cluster: BrokerCluster, lost: PrivateBroker) -> bool:

@@ -23,7 +23,7 @@ from deploy.local.broker import PrivateBroker
 from deploy.local.configuration import SANDBOXES, Configuration
 from deploy.local.postgres import PrivateCluster
 from deploy.local.processes import Program, free_ports
-from tests.integration.facts import Reply, ask, everything_in, rows, wait_for
+from tests.integration.facts import PATIENCE_SECONDS, Reply, ask, everything_in, rows, wait_for
 from tests.integration.wire import Ear, Wire
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,10 +94,10 @@ class Service:
     def start(self) -> None:
         """Start it and wait until it is ready."""
         self.begin()
-        self.program.wait_ready(self.is_ready, 60)
+        self.program.wait_ready(self.is_ready, PATIENCE_SECONDS)
 
     def stop(self) -> None:
-        self.program.stop(signal.SIGTERM, 25)
+        self.program.stop(signal.SIGTERM, PATIENCE_SECONDS)
 
     def kill(self) -> None:
         self.program.kill()
@@ -170,7 +170,7 @@ class Scene:
         ]
         program.start(command, self.configuration.of_sandbox(told), cwd=ROOT, dies_with_parent=signal.SIGKILL)
         self._ends.callback(program.kill)
-        program.wait_ready(lambda: ready.exists() and ready.read_text().strip() != "", 30)
+        program.wait_ready(lambda: ready.exists() and ready.read_text().strip() != "", PATIENCE_SECONDS)
         urls = json.loads(ready.read_text())
         given = {
             "paypal": {"PAYPAL_BASE_URL": urls["url"]},

@@ -278,7 +278,7 @@ def test_the_broker_is_killed_in_mid_run_and_nothing_is_lost(running: Service, s
     finally:
         scene.broker.start()
     say_labels(scene, *numbers[200:])
-    wait_for(lambda: len(set(running_numbers(scene, numbers))) == len(numbers), "every one of them", 120)
+    wait_for(lambda: len(set(running_numbers(scene, numbers))) == len(numbers), "every one of them")
     running.settled()
     assert scene.wire.waiting(QUEUE) == 0
     assert running.program.pid is not None

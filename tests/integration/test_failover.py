@@ -73,7 +73,7 @@ def test_what_waits_for_the_standby_is_not_told_and_outlives_the_primary(
         assert ear.all("payment_captured", number) == []
         assert number not in probe.log()
     pair.promote()
-    ear.hear("payment_captured", number, timeout_seconds=60)
+    ear.hear("payment_captured", number)
     probe.settled()
     assert len(ear.all("payment_captured", number)) == 1
     assert scene.wire.waiting(QUEUE) == 0
@@ -136,5 +136,5 @@ def test_a_broker_that_falls_silent_is_given_up_and_found_again(scene: Scene, ea
         assert way.fall_silent() == 2  # the consumer's and the relay's
         number = new_number("PLAIN")
         scene.wire.publish("shipping.events", "label_created", labelled(number))
-        ear.hear("payment_captured", number, timeout_seconds=90)
+        ear.hear("payment_captured", number)
         probe.stop()

@@ -95,7 +95,7 @@ class Load:
     def come_in_turn(self, turns: Sequence[str] = TURNS) -> None:
         """Wait until orders has heard these, and hold each order's course against them."""
         wanted = {(order, turn) for order in self.orders for turn in turns}
-        wait_for(lambda: wanted <= set(self._look()), "every turn of every order", 60)
+        wait_for(lambda: wanted <= set(self._look()), "every turn of every order")
         for order in self.orders:
             first_times = list(dict.fromkeys(turn for number, turn in self.heard if number == order))
             assert first_times == list(turns), (order, self.heard)
@@ -104,7 +104,7 @@ class Load:
         """Wait until orders has all of it, each order's in turn, and see that nothing is left."""
         numbers = {*self.neighbours, *self.calls}
         self.come_in_turn()
-        wait_for(lambda: numbers <= {number for number, _ in self._look()}, "every neighbour", 60)
+        wait_for(lambda: numbers <= {number for number, _ in self._look()}, "every neighbour")
         running.settled()
         assert running.rows("select reason from held where body like %s", f"%{self.poison}%") == [("probe_parked",)]
         wait_for(lambda: self._scene.wire.waiting("payments.events") == 0, "the queue to be empty: what came again is known")

@@ -278,7 +278,7 @@ def test_after_an_outage_of_the_broker_all_that_waited_comes_in_order(running: S
         assert len(standing(running, *numbers)) >= 400
     finally:
         scene.broker.start()
-    wait_for(lambda: all(len(hearing.amounts(number)) == 5 for number in numbers), "every event", 120)
+    wait_for(lambda: all(len(hearing.amounts(number)) == 5 for number in numbers), "every event")
     for number in numbers:
         assert hearing.amounts(number) == [f"{place}.00" for place in range(1, 6)]
     running.settled()

@@ -26,7 +26,7 @@ from tests.proof.keyholes import Keys
 from tests.proof.member import Member
 from tests.proof.people import Person
 from tests.proof.stage import Stage, in_background
-from tests.proof.storefront import PATIENCE_SECONDS, Storefront
+from tests.proof.storefront import Storefront
 
 _LEFT_TO_DO = """
     select (select count(*) from outbox) + (select count(*) from intents where parked is null)
@@ -102,7 +102,7 @@ class Play:
                 self._await_death(service)
 
     def _await_death(self, service: str) -> None:
-        wait_for(lambda: self._stage.was_killed(service), f"{service} to die at {self._deaths[service]}", PATIENCE_SECONDS)
+        wait_for(lambda: self._stage.was_killed(service), f"{service} to die at {self._deaths[service]}")
         self.played.faults[f"{service} killed at {self._deaths[service]}"] = True
         self._stage.begin(service)
         self._stage.await_ready(service)
@@ -124,15 +124,12 @@ class Play:
             wait_for(
                 lambda: rows(url, written) == [(len(people),)] and rows(url, waiting) == [(0,)],
                 "the friends to be written to",
-                PATIENCE_SECONDS,
             )
         member = Member.hired(self._stage, "notifications", "agent", "customer_service")
         for person in people:
             shop.tell(person, "special_request_submitted", request_id=person.request_id, request=person.parts["request"])
             state = "select state from special_requests where request_id = %s"
-            wait_for(
-                lambda its=person.request_id, asked=state: rows(url, asked, its) == [("open",)], "a request", PATIENCE_SECONDS
-            )  # type: ignore[misc]
+            wait_for(lambda its=person.request_id, asked=state: rows(url, asked, its) == [("open",)], "a request")  # type: ignore[misc]
             # What staff are shown over HTTP goes to their eyes, and is none of the policy's places.
             shown = member.ask("GET", f"/requests/{person.request_id}")
             assert shown["text"] == person.parts["request"]["text"], "staff were shown something else"
@@ -140,7 +137,6 @@ class Play:
             wait_for(
                 lambda its=person.request_id, asked=state: rows(url, asked, its) == [("answered",)],
                 "its answer",
-                PATIENCE_SECONDS,
             )  # type: ignore[misc]
             shop.tell(person, "preferences_changed", communication="service_only")
 
@@ -165,7 +161,7 @@ class Play:
             self._shop.hear_of("order_completed", self._cast[name])
         for service in SERVICES:
             url = self._stage.database(service)
-            wait_for(lambda at=url: rows(at, _LEFT_TO_DO) == [(0,)], f"{service} to have nothing left to do", PATIENCE_SECONDS)  # type: ignore[misc]
+            wait_for(lambda at=url: rows(at, _LEFT_TO_DO) == [(0,)], f"{service} to have nothing left to do")  # type: ignore[misc]
 
     # ── faults ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -222,7 +218,6 @@ class Play:
             wait_for(
                 lambda at=url: rows(at, parked, person.order_number) == [(1,)],
                 f"{service} to park what its database refuses",
-                PATIENCE_SECONDS,
             )  # type: ignore[misc]
             with psycopg.connect(self._stage.as_admin(service), autocommit=True) as connection:
                 connection.execute(f"alter table {table} drop constraint proof".encode())
@@ -268,7 +263,7 @@ class Play:
     def _await_state(self, service: str, table: str, state: str, person: Person) -> None:
         statement = f"select 1 from {table} where order_number = %s and state = %s"
         url = self._stage.database(service)
-        wait_for(lambda: rows(url, statement, person.order_number, state), f"{person.name}: {state}", PATIENCE_SECONDS)
+        wait_for(lambda: rows(url, statement, person.order_number, state), f"{person.name}: {state}")
 
     @contextmanager
     def _crew_at_work(self) -> Iterator[None]:

@@ -22,7 +22,6 @@ from tests.integration.facts import wait_for
 from tests.proof.people import Person, envelope
 from tests.proof.stage import Stage, in_background
 
-PATIENCE_SECONDS = 90.0
 _QUEUE = "storefront.answers"
 
 
@@ -106,7 +105,7 @@ class Storefront:
         def found() -> list[dict[str, Any]]:
             return [it["data"] for it in list(self._heard) if it["type"] == kind and where(it["data"])]
 
-        return wait_for(found, f"{kind} {what}", PATIENCE_SECONDS)[-1]
+        return wait_for(found, f"{kind} {what}")[-1]
 
     def hear_of(self, kind: str, person: Person) -> dict[str, Any]:
         return self.hear(kind, lambda data: data.get("order_number") == person.order_number, f"of {person.name}")
