@@ -195,8 +195,15 @@ class Program:
 
     def wait_ready(self, ready: Callable[[], bool], timeout_seconds: float) -> None:
         """Wait for the fact that it is up. Raises StartError, with the end of its log, if it ends or the time does."""
-        wait_until(lambda: ready() or self.pid is None, timeout_seconds)
-        if ready():
+        is_up = False
+
+        def is_known() -> bool:
+            nonlocal is_up
+            is_up = ready()
+            return is_up or self.pid is None
+
+        wait_until(is_known, timeout_seconds)
+        if is_up:  # not asked again: a busy program that has said yes may be late with the next answer
             return
         reason = "ended again" if self.pid is None else f"was not ready within {timeout_seconds:.0f} s"
         raise StartError(f"{self.name} {reason}; its log ({self.log}) ends:\n{self.log_tail()}")

@@ -11,6 +11,7 @@ import pytest
 from deploy.local import definitions, servers
 from deploy.local.configuration import SANDBOXES, SERVICES, Configuration
 from deploy.local.databases import database_url
+from deploy.local.processes import Program
 from deploy.local.secrets_file import SecretsFile
 from deploy.local.servers import NoServersError, Servers
 from shared.delivery import topology
@@ -103,3 +104,9 @@ def test_secrets_and_keys_are_their_owners_alone(tmp_path: Path) -> None:
     assert len(base64.b64decode(key_file.read_bytes(), validate=True)) == 32
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "secrets.json", key_file)} == {0o600}
     assert Configuration(tmp_path, {}).master_key_file("shipping").read_bytes() == key_file.read_bytes()
+
+
+def test_a_program_that_said_once_that_it_is_ready_is_not_asked_again(tmp_path: Path) -> None:
+    answers = iter([True, False])
+    Program(tmp_path, "late").wait_ready(lambda: next(answers), 0)
+    assert next(answers) is False
