@@ -1,11 +1,12 @@
 """`python -m tests`: all tests but the slow ones, in three runs side by side; `python -m tests PATH …`: those alone, as pytest runs them.
 
 Tests of services wait most of their time for servers to start and messages to arrive: one run leaves half of two cores idle. Each run has
-servers of its own. The first shows how it goes, the others' words come when all are over. Ends with 1 where one failed.
+servers and ports of its own. The first shows how it goes, the others' words come when all are over. Ends with 1 where one failed.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
+
+from deploy.local.processes import PORTS, PORTS_VARIABLE
 
 TESTS = Path(__file__).resolve().parent
 RUNS = (("component", "bench"), ("integration", "unit", "contract"), ("e2e",))
@@ -24,9 +27,16 @@ def folders() -> set[str]:
     return {file.relative_to(TESTS).parts[0] for file in TESTS.rglob("test_*.py")}
 
 
-def start(names: tuple[str, ...], said: IO[bytes] | None) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "pytest", *(str(TESTS / name) for name in names)]
-    return subprocess.Popen(command, cwd=TESTS.parent, stdout=said, stderr=subprocess.STDOUT if said else None)
+def ports(place: int) -> str:
+    """Of the ports for servers the part of this run: a port whose server is just being started again is no other run's to take."""
+    part = PORTS[place * len(PORTS) // len(RUNS) : (place + 1) * len(PORTS) // len(RUNS)]
+    return f"{part[0]}-{part[-1]}"
+
+
+def start(place: int, said: IO[bytes] | None) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "pytest", *(str(TESTS / name) for name in RUNS[place])]
+    environment = {**os.environ, PORTS_VARIABLE: ports(place)}
+    return subprocess.Popen(command, cwd=TESTS.parent, env=environment, stdout=said, stderr=subprocess.STDOUT if said else None)
 
 
 def main(paths: list[str]) -> int:
@@ -35,7 +45,7 @@ def main(paths: list[str]) -> int:
     assert folders() == {name for run in RUNS for name in run}, "a folder with tests is in no run"
     with ExitStack() as files:
         said = [files.enter_context(tempfile.TemporaryFile()) for _ in RUNS[1:]]
-        runs = [start(names, words) for names, words in zip(RUNS, [None, *said], strict=True)]
+        runs = [start(place, words) for place, words in enumerate([None, *said])]
         try:
             codes = [run.wait() for run in runs]
         except KeyboardInterrupt:

@@ -22,7 +22,10 @@ import psutil
 _TAIL_LINES = 15
 _POLL_SECONDS = 0.05
 # Below Linux's ephemeral range (32768 and up): no outgoing connection takes the port of a server that is about to come back.
-_PORTS = range(20_000, 32_000)
+PORTS = range(20_000, 32_000)
+PORTS_VARIABLE = "LOCAL_PORTS"
+"""Which of them are for this process and its children (`20000-23999`), where several start servers side by side: all, unless set."""
+_drawn: set[int] = set()
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starter")
 
 
@@ -31,10 +34,14 @@ class StartError(Exception):
 
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """`count` different TCP ports that nobody listens on now. Raises OSError where there are none."""
+    """`count` different TCP ports that nobody listens on now, and that this process was never given before.
+
+    Whoever was given one may not listen yet, or not at the moment. Raises OSError where there are none.
+    """
     found: list[int] = []
+    ours = set(_own_ports()) - _drawn
     with ExitStack() as held:
-        for port in random.sample(_PORTS, len(_PORTS)):
+        for port in random.sample(sorted(ours), len(ours)):
             if len(found) == count:
                 break
             probe = held.enter_context(socket.socket())
@@ -43,7 +50,15 @@ def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
                 found.append(port)
     if len(found) < count:
         raise OSError("no free port")
+    _drawn.update(found)
     return found
+
+
+def _own_ports() -> range:
+    if not (told := os.environ.get(PORTS_VARIABLE)):
+        return PORTS
+    first, last = map(int, told.split("-"))
+    return range(first, last + 1)
 
 
 def port_is_free(port: int, host: str = "127.0.0.1") -> bool:

@@ -11,10 +11,11 @@ import pytest
 from deploy.local import definitions, servers
 from deploy.local.configuration import SANDBOXES, SERVICES, Configuration
 from deploy.local.databases import database_url
-from deploy.local.processes import Program
+from deploy.local.processes import PORTS, PORTS_VARIABLE, Program, free_ports
 from deploy.local.secrets_file import SecretsFile
 from deploy.local.servers import NoServersError, Servers
 from shared.delivery import topology
+from tests.__main__ import RUNS, ports
 
 
 def test_a_password_hash_is_the_salt_and_the_digest_of_both() -> None:
@@ -110,3 +111,18 @@ def test_a_program_that_said_once_that_it_is_ready_is_not_asked_again(tmp_path: 
     answers = iter([True, False])
     Program(tmp_path, "late").wait_ready(lambda: next(answers), 0)
     assert next(answers) is False
+
+
+def test_no_port_is_given_twice_and_none_that_is_another_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    part = PORTS[-60:]
+    monkeypatch.setenv(PORTS_VARIABLE, f"{part[0]}-{part[-1]}")
+    drawn = [port for _ in range(10) for port in free_ports(3)]
+    assert len(set(drawn)) == 30
+    assert set(drawn) <= set(part)
+    with pytest.raises(OSError, match="no free port"):
+        free_ports(31)
+
+
+def test_the_runs_side_by_side_share_no_port() -> None:
+    parts = [range(int(first), int(last) + 1) for first, last in (ports(place).split("-") for place in range(len(RUNS)))]
+    assert sorted(port for part in parts for port in part) == list(PORTS)
