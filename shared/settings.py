@@ -72,7 +72,7 @@ class DeliverySettings(Settings):
     lease_seconds: float = Field(default=30, gt=0)
     """How long a process may take to make a call before another one takes over, looking first whether it was made."""
     call_seconds: float = Field(default=20, gt=0)
-    """The longest that one call to an outside party may last, all its tries together; shorter than the lease."""
+    """The longest that one call to an outside party may last, all its tries together; a second shorter than the lease."""
     doubt_seconds: float = Field(default=3, ge=0)
     """How long after a lost answer the call may still be at work at the other side, before it is looked up."""
     sweep_seconds: float = Field(default=1, gt=0)
@@ -87,6 +87,14 @@ class DeliverySettings(Settings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(float(rung) for rung in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("call_seconds")
+    @classmethod
+    def _ends_within_the_lease(cls, value: float, info: ValidationInfo) -> float:
+        lease_seconds = info.data.get("lease_seconds")  # not there where it is itself at fault
+        if lease_seconds is not None and value > lease_seconds - 1:
+            raise PydanticCustomError(WANTED, "wanted: seconds, at least one less than LEASE_SECONDS")
+        return value
 
     @field_validator("inbox_horizon_seconds")
     @classmethod

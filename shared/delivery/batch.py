@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from time import monotonic
 from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID, uuid4
 
@@ -207,7 +208,7 @@ class Batches:
             raise
 
     def _transaction(self, door: Door, deliveries: Sequence[Delivery]) -> Outcome:
-        at = datetime.now(UTC)
+        began, at = monotonic(), datetime.now(UTC)
         with self._confirmed.taken() as confirmed, self._database.together() as connection:
             if confirmed:
                 tables.delete_outbox(connection, confirmed)
@@ -234,7 +235,7 @@ class Batches:
         # Their answers have come with the commit's.
         outcome.intents = [intent for intent in recorder.intents if intent.id in intents]
         for intent in outcome.intents:
-            intent.leased_until = leased_until
+            intent.leased_until, intent.ours_until = leased_until, began + self.call_lease.total_seconds()
         outcome.outbox = [row for row in recorder.outbox if row.id not in must_wait]
         return outcome
 

@@ -6,7 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +27,7 @@ from shared.workers import run_worker
 
 _log = logging.getLogger("brownpaper.delivery")
 MOST_IN_HAND = 2000
+APART_SECONDS = 0.2  # as far as the clocks of two processes may be apart
 MOST_UNEXPECTED = 5  # tries of a call that fails by a defect of ours before it is parked
 
 
@@ -159,20 +160,30 @@ class Calls:
             too_long.cancel()
 
     def _under_lease(self, intent: IntentRow) -> IntentRow | None:
-        """The intent under a lease that outlasts the call, renewed where it has waited long; None where another process has it by now."""
-        now = datetime.now(UTC)
-        if intent.leased_until is None or intent.leased_until - now > timedelta(seconds=self._settings.call_seconds):
+        """The intent under a lease that outlasts the call, renewed where it has waited long; None where another process has it by now.
+
+        Looked at right before the call: also a renewal may have come so late that its lease is over.
+        """
+        if self._outlasts_the_call(intent):
             return intent
-        until = now + timedelta(seconds=self._settings.lease_seconds)
+        began, old = monotonic(), intent.leased_until
+        until = datetime.now(UTC) + timedelta(seconds=self._settings.lease_seconds)
         try:
             with self._database.begin() as connection:
-                is_ours = tables.renew_lease(connection, intent.id, intent.leased_until, until)
+                is_ours = old is not None and tables.renew_lease(connection, intent.id, old, until)
         except TryLater:
             return None  # the sweep takes it up when the database is back
         if not is_ours:
             return None
-        intent.leased_until = until
-        return intent
+        intent.leased_until, intent.ours_until = until, began + self._settings.lease_seconds
+        return intent if self._outlasts_the_call(intent) else None
+
+    def _outlasts_the_call(self, intent: IntentRow) -> bool:
+        """By both clocks: the wall's may be set back, the monotonic one stands still while the machine is suspended."""
+        if intent.leased_until is None:
+            return False
+        by_the_wall = (intent.leased_until - datetime.now(UTC)).total_seconds()
+        return min(by_the_wall, intent.ours_until - monotonic()) > self._settings.call_seconds + APART_SECONDS
 
     def _settle(self, intent: IntentRow, outcome: Any) -> None:
         self._submit(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from time import monotonic
 
 import eventlet
 
@@ -49,7 +50,7 @@ class Sweep:
 
     def once(self, at: datetime) -> bool:
         """Take up what is due at `at`; whether more may be due at once. Raises TryLater where the database is away."""
-        batches = self._batches
+        began, batches = monotonic(), self._batches
         rows = []
         if self._relay.has_room:
             with self._relay_database.begin() as connection:
@@ -64,6 +65,8 @@ class Sweep:
             held = held_messages.lease_held(connection, at, at + batches.call_lease, MOST_SWEPT)
         if rows or intents or held:
             reach("taken_up_again")
+        for intent in intents:
+            intent.ours_until = began + batches.call_lease.total_seconds()
         if intents:
             self._calls.perform(intents)
         for row in held:

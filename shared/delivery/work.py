@@ -97,7 +97,8 @@ class OutboxRow(NamedTuple):
 class IntentRow:
     """An intent as it is performed. `in_doubt`: an earlier try may have reached the party, so look it up first.
 
-    `leased_until` is set when it is written, and renewed. `brought` is what the door's `prepares` method found for this order: it may hold a
+    `leased_until` is set when it is written, and renewed; `ours_until` is the same by this process's monotonic clock, read before the
+    lease was written. `brought` is what the door's `prepares` method found for this order: it may hold a
     personal part and is written nowhere.
     """
 
@@ -110,6 +111,7 @@ class IntentRow:
     tries: int = 1
     in_doubt: bool = False
     leased_until: datetime | None = None
+    ours_until: float = 0.0
     brought: Any = field(default=None, repr=False)
 
 

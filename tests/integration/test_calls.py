@@ -24,8 +24,8 @@ def caller(scene: Scene) -> Service:
 
 
 def without_haste(scene: Scene, place: str, **settings: str) -> Service:
-    """No lease of it runs out in a test and no call takes too long; each lease must be renewed before its call: it barely covers one."""
-    it = scene.service("payments", module="tests.integration.caller", LEASE_SECONDS="900", CALL_SECONDS="900", **settings)
+    """No lease of it runs out in a test and no call takes too long; a lease must be renewed that is three seconds old (`become_short`)."""
+    it = scene.service("payments", module="tests.integration.caller", LEASE_SECONDS="903", CALL_SECONDS="900", **settings)
     it.program = type(it.program)(scene.folder / place, "caller")
     scene._ends.callback(it.kill)
     it.start()
@@ -156,6 +156,13 @@ def lease(service: Service, number: str) -> Any:
     return service.rows("select leased_until from intents where order_number = %s", number)
 
 
+def become_short(service: Service, number: str) -> Any:
+    """The lease of this order's intent, when it barely covers a call any more."""
+    short = "select leased_until from intents where order_number = %s and leased_until < now() + interval '900 seconds'"
+    [(until,)] = wait_for(lambda: service.rows(short, number), f"the lease of {number} to become short")
+    return until
+
+
 def under_way(service: Service, number: str) -> None:
     wait_for(lambda: calls(service, number), f"{number} to be called")
 
@@ -178,10 +185,10 @@ def test_a_lease_that_became_short_while_waiting_is_renewed_and_the_outcome_land
 ) -> None:
     number = new_number("HOLD")
     begin(patient, number)
-    [before] = wait_for(lambda: lease(patient, number), "the intent")
+    before = become_short(patient, number)
     release(patient)
     under_way(patient, number)
-    [after] = lease(patient, number)
+    [(after,)] = lease(patient, number)
     assert after > before
     release(patient)
     assert ear.hear("payment_captured", number)["data"]["amount"] == number
@@ -195,6 +202,7 @@ def test_under_a_renewed_lease_a_call_is_put_off_and_made_again(patient: Service
     """Under the lease that it first had it would stand until that one runs out, which no test sees."""
     number = new_number("LATER")
     begin(patient, number)
+    become_short(patient, number)
     release(patient)
     assert ear.hear("payment_captured", number)["data"]["amount"] == number
     patient.settled()
@@ -204,6 +212,7 @@ def test_under_a_renewed_lease_a_call_is_put_off_and_made_again(patient: Service
 def test_under_a_renewed_lease_a_call_is_parked(patient: Service, blocked: str) -> None:
     number = new_number("PARK")
     begin(patient, number)
+    become_short(patient, number)
     release(patient)
     parked = "select parked from intents where order_number = %s and parked is not null"
     assert wait_for(lambda: patient.rows(parked, number), "the call to be parked") == [("caller_parked",)]
@@ -212,7 +221,7 @@ def test_under_a_renewed_lease_a_call_is_parked(patient: Service, blocked: str) 
 def test_a_call_that_another_process_has_taken_over_is_not_made(patient: Service, ear: Ear, blocked: str) -> None:
     taken, following = new_number("PLAIN-TAKEN"), new_number("PLAIN")
     begin(patient, taken)
-    wait_for(lambda: lease(patient, taken), "the intent")
+    become_short(patient, taken)
     patient.rows("update intents set leased_until = now() + interval '1 hour' where order_number = %s", taken)
     begin(patient, following)
     release(patient)

@@ -188,6 +188,15 @@ def test_one_call_with_all_its_tries_ends_before_its_lease() -> None:
     assert defaults["call_seconds"] < defaults["lease_seconds"]
 
 
+@pytest.mark.parametrize(("lease", "call"), [("10", None), ("10", "11"), ("10", "10"), ("10", "9.1")])
+def test_a_lease_that_a_call_could_outlast_is_refused(lease: str, call: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEASE_SECONDS", lease)
+    if call is not None:
+        monkeypatch.setenv("CALL_SECONDS", call)
+    with pytest.raises(SettingsInvalid, match="CALL_SECONDS: wanted: seconds, at least one less than LEASE_SECONDS"):
+        DeliverySettings.read()
+
+
 @pytest.mark.parametrize("settings", [PaymentsSettings, ShippingSettings, NotificationsSettings])
 def test_credentials_of_outside_parties_are_secrets(settings: type[Settings]) -> None:
     secret = {name for name, field in settings.model_fields.items() if field.annotation is SecretStr}
