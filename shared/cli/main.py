@@ -18,6 +18,7 @@ from shared.cli import (
     publishing,
     releasing,
     retaining,
+    shapes,
     staff,
     storefront,
     stuck,
@@ -39,6 +40,7 @@ privacy.app.command(name="rotate-master")(keyrings.rotate_master)
 privacy.app.add_typer(keyrings.audit, name="audit")
 privacy.app.command(name="incident")(incidents.incident)
 privacy.app.add_typer(incidents.app, name="incidents")
+privacy.app.command(name="shape")(shapes.shape)
 privacy.app.command(name="change")(policy_changes.change)
 privacy.app.command(name="publish")(publishing.publish)
 privacy.app.command(name="campaigns")(publishing.campaigns)

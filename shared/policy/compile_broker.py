@@ -173,8 +173,9 @@ def permission_text(configure: str, write: str, read: str) -> str:
     return f"configure {configure} write {write} read {read}"
 
 
-def queue_text(*, durable: bool, arguments: Mapping[str, Any]) -> str:
-    return f"{'durable' if durable else 'transient'} {json.dumps(dict(arguments), sort_keys=True)}"
+def queue_text(*, durable: bool, arguments: Mapping[str, Any], extra: Iterable[str] = ()) -> str:
+    """What a queue is; `extra` names what else it has of itself: `auto_delete` goes with whoever reads it last, and with what lies in it."""
+    return " ".join(["durable" if durable else "transient", *extra, json.dumps(dict(arguments), sort_keys=True)])
 
 
 def _triple(permission: Permission) -> tuple[str, str, str]:

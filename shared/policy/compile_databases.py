@@ -10,12 +10,14 @@ from typing import Final, Literal
 
 from shared.policy.document import Policy, Table
 from shared.policy.server_rules import Name, guard_clauses
+from shared.policy.shape import Made, mark, written_down
 
 Cluster = Literal["data", "keyring"]
 
 ROLE: Final = "can log in"
 """What a service's role is on its server, and all that it is."""
 OWNER_RIGHTS: Final = "CONNECT, CREATE, TEMPORARY"
+_MIGRATIONS: Final = "migrations"
 _MIGRATION_TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "_yoyo_log": ("id", "migration_hash", "migration_id", "operation", "username", "hostname", "comment", "created_at_utc"),
     "_yoyo_migration": ("migration_hash", "migration_id", "applied_at_utc"),
@@ -37,11 +39,25 @@ def database_names(policy: Policy, cluster: Cluster) -> tuple[str, ...]:
 
 def tables_of(policy: Policy, database: str) -> dict[str, Table]:
     """Every table that stands in a database."""
-    tables = policy.databases.tables
-    own = policy.databases.databases[database].tables
-    plumbing = tables["plumbing"] if policy.databases.databases[database].cluster == "data" else {}
+    sets = table_sets(policy)
+    return {name: table for its in sets_of(policy, database) for name, table in sets[its].items()}
+
+
+def table_sets(policy: Policy) -> dict[str, Mapping[str, Table]]:
+    """Every set of tables: the migration tool's, and the policy's."""
     migrations = {name: Table(plain=columns) for name, columns in _MIGRATION_TABLES.items()}
-    return {**migrations, **plumbing, **tables[own]}
+    return {_MIGRATIONS: migrations, **policy.databases.tables}
+
+
+def sets_of(policy: Policy, database: str) -> tuple[str, ...]:
+    """The sets of tables that stand in a database: what every one has, and its own."""
+    its = policy.databases.databases[database]
+    return (_MIGRATIONS, *(("plumbing",) if its.cluster == "data" else ()), its.tables)
+
+
+def made_of(policy: Policy, database: str) -> Made:
+    """What the tables of a database are made of, as it is written down."""
+    return {table: rules for its in sets_of(policy, database) for table, rules in written_down().get(its, {}).items()}
 
 
 def personal_columns(policy: Policy) -> dict[tuple[str, str, str], str]:
@@ -73,22 +89,31 @@ def cluster_facts(policy: Policy, cluster: Cluster) -> dict[Name, str]:
 
 
 def database_facts(policy: Policy, database: str) -> dict[Name, str]:
-    """What holds inside a database: its tables with their owner and triggers, and every column with what may be in it."""
+    """What holds inside a database: its tables with their owner, every column with what may be in it, and what a table keeps true itself."""
+    made = made_of(policy, database)
+    tables = tables_of(policy, database)
+    keeps_record = any(table.added_only for table in tables.values())
     facts: dict[Name, str] = {
         ("schema", database, "public", "everybody"): "USAGE",
+        ("schema", database, "public"): f"owned by {record_role(database) if keeps_record else 'pg_database_owner'}",
         ("extension", database, "plpgsql"): "installed",
     }
-    for table, columns in tables_of(policy, database).items():
-        facts["table", database, table] = f"table of {record_role(database) if columns.added_only else database}"
+    for table, columns in tables.items():
+        rules = made.get(table, {})
+        owner = record_role(database) if columns.added_only else database
+        facts["table", database, table] = f"table of {owner}"
         if columns.added_only:
             # Whoever owns the schema could drop the table: it is given away with it.
             facts["grant", database, table, database] = "INSERT, SELECT"
             facts["schema", database, "public", database] = "CREATE, USAGE"
-        facts |= {("column", database, table, column): "known" for column in (*columns.pseudonymous, *columns.plain)}
-        facts |= {("column", database, table, column): "a box" for column in columns.sealed}
+        for column in (*columns.pseudonymous, *columns.plain, *columns.sealed):
+            what = "a box" if column in columns.sealed else "known"
+            facts["column", database, table, column] = f"{what}, {mark(rules.get(f'column {column}'))}"
         for trigger, function in columns.triggers.items():
-            facts["listener", database, "trigger", trigger] = f"calls {function}"
-            facts["function", database, function] = "is called"
+            facts["trigger", database, table, trigger] = f"calls {function}, {mark(rules.get(f'trigger {trigger}'))}"
+            facts["function", database, function] = f"is called, of {owner}, {mark(rules.get(f'function {function}'))}"
+        for name in (rule.removeprefix("constraint ") for rule in rules if rule.startswith("constraint ")):
+            facts["constraint", database, table, name] = mark(rules[f"constraint {name}"])
     return facts
 
 
@@ -102,7 +127,7 @@ def database_clauses(policy: Policy, name: Name) -> tuple[int, ...]:
             return guard_clauses(policy, "database-roles")
         case "setting" | "override" | "copies":
             return guard_clauses(policy, "database-settings")
-        case "column" | "table":
+        case "column" | "table" | "constraint" | "trigger":
             part = personal_columns(policy).get((subject, *name[2:4])) if kind == "column" else None  # type: ignore[arg-type]
             return guard_clauses(policy, "database-columns", part=part) if part else guard_clauses(policy, "database-columns")
         case _:

@@ -70,7 +70,8 @@ def _shape(live: LiveBroker, markers: Collection[str]) -> dict[Name, str]:
             extra += [json.dumps(row["arguments"], sort_keys=True)] if row.get("arguments") else []
             found["exchange", row["name"]] = " ".join(["durable" if row["durable"] else "transient", row["type"], *extra])
     for row in _here(live, "queues"):
-        found["queue", row["name"]] = queue_text(durable=row["durable"], arguments=row.get("arguments", {}))
+        extra = [word for word in ("auto_delete", "exclusive") if row.get(word)]
+        found["queue", row["name"]] = queue_text(durable=row["durable"], arguments=row.get("arguments", {}), extra=extra)
     for row in _here(live, "bindings"):
         name = (row["source"], row["destination"], row["routing_key"])
         kind = "binding" if row["destination_type"] == "queue" else "binding-to-exchange"

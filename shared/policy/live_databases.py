@@ -6,9 +6,19 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from shared.policy import catalogue
-from shared.policy.compile_databases import Cluster, cluster_facts, database_clauses, database_facts, record_role
+from shared.policy.compile_databases import (
+    Cluster,
+    cluster_facts,
+    database_clauses,
+    database_facts,
+    record_role,
+    sets_of,
+    table_sets,
+    tables_of,
+)
 from shared.policy.document import Policy
 from shared.policy.server_rules import Difference, Name, compare
+from shared.policy.shape import mark
 
 Ask = Callable[[str, str], list[tuple[Any, ...]]]
 """(database, statement) → rows, asked as the server's administrator."""
@@ -62,20 +72,63 @@ def _cluster(ask: Ask, ours: Mapping[str, str], settings: set[str], *, exclusive
 
 
 def _inside(policy: Policy, database: str, server: str, ask: Ask, ours: Mapping[str, str]) -> Iterator[tuple[Name, str]]:
-    boxes = {name[2:] for name, value in database_facts(policy, database).items() if value == "a box"}
+    def its(owner: str) -> str:
+        return ours.get(owner, owner)
+
+    boxes = {(table, column) for table, columns in tables_of(policy, database).items() for column in columns.sealed}
     for table, kind in ask(server, catalogue.TABLES):
         what, _, owner = kind.rpartition(" of ")
-        yield ("table", database, table), f"{what} of {ours.get(owner, owner)}"
-    for table, column, type_ in ask(server, catalogue.COLUMNS):
+        yield ("table", database, table), f"{what} of {its(owner)}"
+    for table, column, type_, made in ask(server, catalogue.COLUMNS):
         kind = "known" if (table, column) not in boxes else "a box" if type_ in _BOXES else f"a {type_}"
-        yield ("column", database, table, column), kind
+        yield ("column", database, table, column), f"{kind}, {mark(made)}"
+    for table, name, made in ask(server, catalogue.CONSTRAINTS):
+        yield ("constraint", database, table, name), mark(made)
+    for table, trigger, function, is_a_constraint_s, made in ask(server, catalogue.TRIGGERS):
+        name, deed = ("of a constraint", "is off") if is_a_constraint_s else (trigger, f"calls {function}, {mark(made)}")
+        yield ("trigger", database, table, name), deed
     for table, column, grantee, rights in ask(server, catalogue.GRANTS):
-        yield ("grant", database, f"{table}.{column}" if column else table, ours.get(grantee, grantee)), rights
+        yield ("grant", database, f"{table}.{column}" if column else table, its(grantee)), rights
+    for schema, owner in ask(server, catalogue.OWNERS):
+        yield ("schema", database, schema), f"owned by {its(owner)}"
     for schema, grantee, rights in ask(server, catalogue.SCHEMAS):
-        yield ("schema", database, schema, ours.get(grantee, grantee)), rights
-    for function, acts_as_owner in ask(server, catalogue.FUNCTIONS):
-        yield ("function", database, function), "acts as its owner" if acts_as_owner else "is called"
+        yield ("schema", database, schema, its(grantee)), rights
+    for function, owner, acts_as_owner, made in ask(server, catalogue.FUNCTIONS):
+        yield (
+            ("function", database, function),
+            f"{'acts as its owner' if acts_as_owner else 'is called'}, of {its(owner)}, {mark(made)}",
+        )
     for (extension,) in ask(server, catalogue.EXTENSIONS):
         yield ("extension", database, extension), "installed"
     for kind, name, deed in ask(server, catalogue.LISTENERS):
         yield ("listener", database, kind, name), deed
+
+
+def made_tables(policy: Policy, ask: Ask) -> dict[str, dict[str, dict[str, str]]]:
+    """Set of tables → table → what it is made of, of a server where each database has its name in the policy: what `shape.json` holds.
+
+    A table or function that the policy does not know is left out. Safe to repeat.
+    """
+    shape: dict[str, dict[str, dict[str, str]]] = {}
+    for database in policy.databases.databases:
+        found = _made(policy, database, ask)
+        for name in sets_of(policy, database):
+            tables = sorted(table_sets(policy)[name])
+            shape[name] = {table: dict(sorted(found[table].items())) for table in tables if table in found}
+    return shape
+
+
+def _made(policy: Policy, database: str, ask: Ask) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for table, column, _, made in ask(database, catalogue.COLUMNS):
+        found.setdefault(table, {})[f"column {column}"] = made
+    for table, name, made in ask(database, catalogue.CONSTRAINTS):
+        found.setdefault(table, {})[f"constraint {name}"] = made
+    for table, trigger, _, is_a_constraint_s, made in ask(database, catalogue.TRIGGERS):
+        if not is_a_constraint_s:
+            found.setdefault(table, {})[f"trigger {trigger}"] = made
+    functions = {function: made for function, _, _, made in ask(database, catalogue.FUNCTIONS)}
+    for table, columns in tables_of(policy, database).items():
+        for function in set(columns.triggers.values()) & set(functions):
+            found.setdefault(table, {})[f"function {function}"] = functions[function]
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -145,9 +146,9 @@ class _Bench:
         where = f"queues/{self.api.host}/{path(name)}"
         yield Mutant(f"drop queue {name}", broken, lambda: self.api.delete(where), self.declare)
 
-        def remake() -> None:
+        def remake(**its: object) -> None:
             self.api.delete(where)
-            self.api.put(where, {"durable": True, "arguments": {"x-queue-type": "classic"}})
+            self.api.put(where, {"durable": True, "arguments": {"x-queue-type": "classic"}, **its})
             for _, exchange, _, key in (it for it in broken if it[0] == "binding"):
                 self.api.post(f"bindings/{self.api.host}/e/{path(exchange)}/q/{path(name)}", {"routing_key": key})
 
@@ -156,6 +157,16 @@ class _Bench:
             self.declare()
 
         yield Mutant(f"make queue {name} classic", frozenset({("queue", name)}), remake, mend)
+        if name == topology.DROPPED_ANSWERS:
+            arguments = json.loads(self.facts["queue", name].partition(" ")[2])
+            # A queue of several nodes cannot be one that goes with its reader: there the broker itself refuses.
+            for its in ({"auto_delete": True}, {"arguments": {**arguments, "x-max-length": 1}}):
+                yield Mutant(
+                    f"make queue {name} with {its}",
+                    frozenset({("queue", name)}),
+                    lambda its=its: remake(**its),  # type: ignore[misc]
+                    mend,
+                )
 
     def additions(self, policy: Policy, wiring: Wiring) -> Iterator[Mutant]:
         """What should not be: listeners to parts, users, rights elsewhere, policies that forward."""

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from shared.policy.compile_databases import Cluster, cluster_facts, database_facts, database_names, tables_of
+from shared.policy.compile_databases import Cluster, cluster_facts, database_facts, database_names, made_of
 from shared.policy.document import Policy
 from shared.policy.server_rules import Name
+from tests.integration.mutants_of_the_tables import SqlMutant, elsewhere, made_mutants, naming, one, own_tables
 
 ATTRIBUTES = ("superuser", "createdb", "createrole", "replication", "bypassrls")
 SERVER = "postgres"
-
-
-@dataclass(frozen=True)
-class SqlMutant:
-    """`database` is where it is said; `breaks` are exactly the rules that must be named while it is there."""
-
-    database: str
-    do: str
-    undo: str
-    breaks: frozenset[Name]
 
 
 def cluster_mutants(policy: Policy, cluster: Cluster, *, columns_of: frozenset[str]) -> Iterator[SqlMutant]:
@@ -33,7 +23,7 @@ def cluster_mutants(policy: Policy, cluster: Cluster, *, columns_of: frozenset[s
             case ("database", database):
                 yield from _database(database, names)
             case ("door", database, role):
-                yield _one(
+                yield one(
                     SERVER,
                     f"revoke temporary on database {database} from {role}",
                     f"grant all on database {database} to {role}",
@@ -53,52 +43,58 @@ def setting_mutants(policy: Policy) -> Iterator[tuple[str, str, Name]]:
         "log_parameter_max_length": "-1",
         "log_parameter_max_length_on_error": "-1",
         "log_error_verbosity": "verbose",
+        "log_min_messages": "info",
+        "log_min_duration_sample": "0",
+        "log_transaction_sample_rate": "1",
+        "debug_print_parse": "on",
+        "debug_print_rewritten": "on",
+        "debug_print_plan": "on",
+        "shared_preload_libraries": "auto_explain",
+        "session_preload_libraries": "auto_explain",
+        "local_preload_libraries": "auto_explain",
+        "session_replication_role": "replica",
     }
     for name in policy.databases.settings:
         yield name, loud[name], ("setting", name)
 
 
-def _one(database: str, do: str, undo: str, *rules: Name) -> SqlMutant:
-    return SqlMutant(database, do, undo, frozenset(rules))
-
-
 def _role(role: str, *, may_log_in: bool) -> Iterator[SqlMutant]:
     rule = ("role", role)
     for attribute in ATTRIBUTES:
-        yield _one(SERVER, f"alter role {role} {attribute}", f"alter role {role} no{attribute}", rule)
+        yield one(SERVER, f"alter role {role} {attribute}", f"alter role {role} no{attribute}", rule)
     login = ("login", "nologin")[:: -1 if may_log_in else 1]
-    yield _one(SERVER, f"alter role {role} {login[0]}", f"alter role {role} {login[1]}", rule)
-    yield _one(
+    yield one(SERVER, f"alter role {role} {login[0]}", f"alter role {role} {login[1]}", rule)
+    yield one(
         SERVER, f"grant pg_read_all_data to {role}", f"revoke pg_read_all_data from {role}", ("member", role, "pg_read_all_data")
     )
     override = ("override", "every database", role, "log_statement")
-    yield _one(SERVER, f"alter role {role} set log_statement = 'all'", f"alter role {role} reset log_statement", override)
+    yield one(SERVER, f"alter role {role} set log_statement = 'all'", f"alter role {role} reset log_statement", override)
 
 
 def _database(database: str, names: tuple[str, ...]) -> Iterator[SqlMutant]:
     rule = ("database", database)
-    yield _one(
+    yield one(
         SERVER,
         f"grant connect on database {database} to public",
         f"revoke all on database {database} from public",
         ("door", database, "everybody"),
     )
     for other in set(names) - {database}:
-        yield _one(
+        yield one(
             SERVER,
             f"grant connect on database {database} to {other}",
             f"revoke all on database {database} from {other}",
             ("door", database, other),
         )
-        yield _one(SERVER, f"grant {database} to {other}", f"revoke {database} from {other}", ("member", other, database))
+        yield one(SERVER, f"grant {database} to {other}", f"revoke {database} from {other}", ("member", other, database))
     other = next(iter(set(names) - {database}))
     # The right to enter goes with the ownership.
     doors = (("door", database, database), ("door", database, other))
-    yield _one(
+    yield one(
         SERVER, f"alter database {database} owner to {other}", f"alter database {database} owner to {database}", rule, *doors
     )
     override = ("override", database, "every role", "log_min_duration_statement")
-    yield _one(
+    yield one(
         SERVER,
         f"alter database {database} set log_min_duration_statement = 0",
         f"alter database {database} reset log_min_duration_statement",
@@ -109,16 +105,19 @@ def _database(database: str, names: tuple[str, ...]) -> Iterator[SqlMutant]:
 def _inside(policy: Policy, database: str, names: tuple[str, ...], *, single_columns: bool) -> Iterator[SqlMutant]:
     facts = database_facts(policy, database)
     other = next(iter(set(names) - {database}))
+    yield from made_mutants(
+        policy, database, frozenset(made_of(policy, database)) if single_columns else own_tables(policy, database)
+    )
     for rule, value in facts.items():
         match rule:
             case ("table", _, table):
-                yield _one(
+                yield one(
                     database,
                     f"alter table {table} owner to {other}",
                     f"alter {value.replace(' of ', f' {table} owner to ')}",
                     rule,
                 )
-                yield _one(
+                yield one(
                     database,
                     f"alter table {table} add column e_mail text",
                     f"alter table {table} drop column e_mail",
@@ -131,83 +130,68 @@ def _inside(policy: Policy, database: str, names: tuple[str, ...], *, single_col
                         f"revoke all on {table} from {grantee}",
                         frozenset({("grant", database, table, named)}),
                     )
-            case ("column", _, table, column) if single_columns or value == "a box":
+            case ("column", _, table, column) if single_columns or value.startswith("a box"):
                 quoted = f'"{column}"'
-                yield _one(
+                named = naming(policy, database, table, column)
+                yield one(
                     database,
                     f"alter table {table} rename column {quoted} to renamed",
                     f"alter table {table} rename column renamed to {quoted}",
                     rule,
                     ("column", database, table, "renamed"),
+                    *named,
                 )
-                if value == "a box":
+                if value.startswith("a box"):
                     # What may hold clear text is no box.
-                    yield _one(
+                    yield one(
                         database,
                         f"alter table {table} rename column {quoted} to kept; alter table {table} add column {quoted} text",
                         f"alter table {table} drop column {quoted}; alter table {table} rename column kept to {quoted}",
                         rule,
                         ("column", database, table, "kept"),
+                        *named,
                     )
-                yield _one(
+                yield one(
                     database,
                     f"grant select ({quoted}) on {table} to {other}",
                     f"revoke all ({quoted}) on {table} from {other}",
                     ("grant", database, f"{table}.{column}", other),
                 )
-            case ("listener", _, "trigger", trigger):
-                table = next(it for it, told in tables_of(policy, database).items() if trigger in told.triggers)
-                yield _one(
-                    database,
-                    f"alter trigger {trigger} on {table} rename to renamed",
-                    f"alter trigger renamed on {table} rename to {trigger}",
-                    rule,
-                    ("listener", database, "trigger", "renamed"),
-                )
-            case ("function", _, function):
-                yield _one(
-                    database,
-                    f"alter function {function}() security definer",
-                    f"alter function {function}() security invoker",
-                    rule,
-                )
             case ("grant", _, table, grantee):
-                yield _one(database, f"grant update on {table} to {grantee}", f"revoke update on {table} from {grantee}", rule)
+                yield one(database, f"grant update on {table} to {grantee}", f"revoke update on {table} from {grantee}", rule)
             case ("schema", _, _, grantee) if grantee == database:
-                yield _one(
+                yield one(
                     database,
                     f"revoke create on schema public from {grantee}",
                     f"grant create on schema public to {grantee}",
                     rule,
                 )
             case ("schema", _, _, _):
-                yield _one(
-                    database, "grant create on schema public to public", "revoke create on schema public from public", rule
-                )
+                yield one(database, "grant create on schema public to public", "revoke create on schema public from public", rule)
 
 
 def _added(database: str) -> Iterator[SqlMutant]:
     """What should not be there at all."""
-    yield _one(SERVER, "create role somebody", "drop role somebody", ("role", "somebody"))
+    yield one(SERVER, "create role somebody", "drop role somebody", ("role", "somebody"))
     yield SqlMutant(
         SERVER,
         "create database something",
         "drop database something",
         frozenset({("database", "something"), ("door", "something", "everybody")}),
     )
-    yield _one(
+    yield one(
         SERVER,
         "grant connect on database postgres to public",
         "revoke all on database postgres from public",
         ("door", "postgres", "everybody"),
     )
-    yield _one(
+    yield one(
         SERVER,
         "select pg_create_physical_replication_slot('copying')",
         "select pg_drop_replication_slot('copying')",
         ("copies", "replication slot", "copying"),
     )
-    yield _one(
+    yield one(
         SERVER,
         "alter role all set log_statement = 'all'",
         "alter role all reset log_statement",
@@ -221,29 +205,30 @@ def _added(database: str) -> Iterator[SqlMutant]:
         "drop view people",
         frozenset({table, *columns}),
     )
-    yield _one(
+    yield one(
         database,
         "create function peek() returns int language sql security definer as 'select 1'",
         "drop function peek()",
         ("function", database, "peek"),
     )
-    yield _one(
+    yield one(
         database,
         "create publication everything for all tables",
         "drop publication everything",
         ("listener", database, "publication", "everything"),
     )
-    yield _one(
+    yield one(
         database,
         f"alter default privileges for role {database} grant select on tables to public",
         f"alter default privileges for role {database} revoke select on tables from public",
         ("listener", database, "default grant", "r"),
     )
-    yield _one(
+    yield one(
         database,
         "create function tell() returns trigger language plpgsql as 'begin return new; end'; "
         "create trigger telling after insert on yoyo_lock for each row execute function tell()",
         "drop trigger telling on yoyo_lock; drop function tell()",
-        ("listener", database, "trigger", "telling"),
+        ("trigger", database, "yoyo_lock", "telling"),
         ("function", database, "tell"),
     )
+    yield from elsewhere(database)

@@ -122,6 +122,15 @@ def test_a_broker_that_is_as_it_should_be_has_no_difference() -> None:
     assert broker_differences(POLICY, WIRING, export(plugins=frozenset({"rabbitmq_management"}))) == []
 
 
+@pytest.mark.parametrize("changes", [{"auto_delete": True}, {"exclusive": True}, {"durable": False}, {"arguments": {}}])
+def test_a_queue_that_is_made_otherwise_is_named(changes: dict[str, Any]) -> None:
+    live = export()
+    queues = [{**it, **changes} if it["name"] == "shipping.events" else it for it in live.export["queues"]]
+    [difference] = broker_differences(POLICY, WIRING, replace(live, export={**live.export, "queues": queues}))
+    assert difference.rule == ("queue", "shipping.events")
+    assert difference.clauses == POLICY.guards["broker-shape"].clauses
+
+
 def test_a_plugin_that_copies_messages_is_named() -> None:
     [difference] = broker_differences(POLICY, WIRING, export(plugins=frozenset({"rabbitmq_shovel"})))
     assert difference.rule == ("plugin", "rabbitmq_shovel")
