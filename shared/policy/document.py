@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-ClauseNumber = int
+
+def _no_truth(value: object) -> object:
+    """A truth is no number, though Python counts it as one. Raises ValueError."""
+    if isinstance(value, bool):
+        raise ValueError("a truth is no number")  # noqa: TRY004 - pydantic names the place of a ValueError alone
+    return value
+
+
+Number = Annotated[int, BeforeValidator(_no_truth)]
+ClauseNumber = Number
+Said = Annotated[str, StringConstraints(pattern=r"\S")]
+"""Words for people; blanks say nothing."""
+TestName = Annotated[str, StringConstraints(pattern=r"^tests/\S+\.py::test_\w+$")]
 
 
 class Entry(BaseModel):
@@ -35,14 +47,14 @@ class Text(Entry):
 class Clause(Entry):
     """One promise in our own words; `declined` says why no rule applies, where that may be."""
 
-    statement: str
-    declined: str | None = None
+    statement: Said
+    declined: Said | None = None
 
 
 class Purpose(Entry):
     """What personal data may be used for; `use` is the key of a data use in the fideslang taxonomy."""
 
-    statement: str
+    statement: Said
     use: str
     clauses: tuple[ClauseNumber, ...] = ()
     addenda: tuple[str, ...] = ()
@@ -51,13 +63,13 @@ class Purpose(Entry):
 class Service(Entry):
     """One of the services, in a sentence for people."""
 
-    statement: str
+    statement: Said
 
 
 class Party(Rule):
     """Somebody outside; `secondary_use` is what it may do with a datum besides what it was given for."""
 
-    statement: str
+    statement: Said
     secondary_use: Literal["forbidden", "none_given"]
     reached_by: Literal["https", "smtp", "amqp"]
 
@@ -65,7 +77,7 @@ class Party(Rule):
 class Role(Entry):
     """A staff role, in a sentence for people."""
 
-    statement: str
+    statement: Said
 
 
 class PartField(Entry):
@@ -82,14 +94,14 @@ class PartField(Entry):
 class FieldGroup(Entry):
     """Fields that stand under one name (`address.city`); `several`: there may be any number of such groups."""
 
-    statement: str
+    statement: Said
     several: bool = False
 
 
 class Part(Entry):
     """A set of fields that belongs together. `sealed`: travels and rests as a box for one service; else it is pseudonymous."""
 
-    statement: str
+    statement: Said
     subject: Literal["customer", "recipient", "friend"]
     sealed: bool
     fields: dict[str, PartField]
@@ -115,7 +127,7 @@ class Retention(Entry):
     """
 
     after: tuple[str, ...]
-    days: int | None = Field(default=None, ge=0)
+    days: Number | None = Field(default=None, ge=0)
     action: Literal["destroy_keys_and_rows", "clear", "delete", "keep"]
     addendum: str
     waits: Waiting | None = None
@@ -162,7 +174,7 @@ class StaffGrant(Rule):
     purpose: str
     actions: tuple[Literal["see", "print", "reveal", "reply", "release"], ...]
     needs_case: bool
-    people: Literal[1, 2] = 1
+    people: Annotated[Literal[1, 2], BeforeValidator(_no_truth)] = 1
 
 
 class MailClass(Rule):
@@ -189,7 +201,7 @@ class Never(Rule):
 class Guard(Rule):
     """A kind of compiled rule of a server, or something that the services do or refuse to do; in a sentence."""
 
-    statement: str
+    statement: Said
 
 
 class BrokerUser(Entry):
@@ -237,6 +249,8 @@ class Databases(Entry):
     settings: dict[str, str]
     tables: dict[str, dict[str, Table]]
     """set of tables → table → its columns."""
+    called_alike: dict[str, Said] = {}
+    """A plain column that is called like a person's field (set of tables, table and column, with dots) → why it is none."""
 
 
 ModelMembers = dict[str, dict[str, dict[str, str]]]
@@ -268,22 +282,24 @@ class Canaries(Entry):
 class Addendum(Entry):
     """Where the policy is silent: what we decided, plainly ours."""
 
-    statement: str
+    statement: Said
 
 
 class Check(Entry):
     """What would see a rule broken, and how it was seen red: a test, a comparison of compiled rules or of a live server."""
 
-    test: str | None = None
-    compiled: str | None = None
-    live: str | None = None
-    red: str
+    test: TestName | None = None
+    compiled: (
+        Literal["part-models", "event-members", "never-a-field", "hearers", "staff", "metric-labels", "documents"] | None
+    ) = None
+    live: Literal["broker", "databases", "settings"] | None = None
+    red: TestName
 
 
 class Pending(Entry):
     """A check that later work brings; the strict reading refuses it."""
 
-    awaits: str
+    awaits: Said
 
 
 class Policy(Entry):

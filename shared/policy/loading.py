@@ -80,12 +80,14 @@ def _plain(node: yaml.Node, path: _Path, lines: dict[_Path, int], faults: list[P
     lines[path] = node.start_mark.line + 1
     if isinstance(node, yaml.MappingNode):
         values: dict[Any, Any] = {}
+        named: set[str] = set()
         for key_node, value_node in node.value:
             key = _scalar(key_node)
             here = (*path, key)
-            if key in values:
+            if str(key) in named:  # 1 and "1" are one name to whoever reads the file
                 line = key_node.start_mark.line + 1
                 faults.append(Place(".".join(map(str, here)), line, "named_twice", "this name stands here already"))
+            named.add(str(key))
             values[key] = _plain(value_node, here, lines, faults)
             lines[here] = key_node.start_mark.line + 1
         return values

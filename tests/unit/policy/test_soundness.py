@@ -18,7 +18,7 @@ from shared.policy.soundness import CLAUSES, DECLINABLE, unsoundness
 
 TEXT = POLICY_FILE.read_text("utf-8")
 SOUND: dict[str, Any] = yaml.load(TEXT, Loader=yaml.CSafeLoader)
-SOURCES = [POLICY_FILE.with_name(name) for name in ("soundness.py", "loading.py")]
+SOURCES = [POLICY_FILE.with_name(name) for name in ("soundness.py", "plainness.py", "loading.py")]
 Seed = Callable[[dict[str, Any]], object]
 
 HOLD, CALL, GRANT = "recipient-to-ship", "carrier-buy-label", "crew-prints-labels"
@@ -78,7 +78,7 @@ SEEDS: list[tuple[str, str, Seed]] = [
     ("check_twice", "checks.outgoing-keys", put("pending/outgoing-keys", {"awaits": "nothing"})),
     ("check_unclear", "checks.outgoing-keys", put("checks/outgoing-keys/live", "broker")),
     ("check_unclear", "checks.outgoing-keys", out("checks/outgoing-keys/test")),
-    ("check_unused", "checks.idle", put("checks/idle", {"compiled": "idle", "red": "tests/x.py::test_y"})),
+    ("check_unused", "checks.idle", put("checks/idle", {"compiled": "documents", "red": "tests/x.py::test_y"})),
     ("check_unused", "pending.idle", put("pending/idle", {"awaits": "nothing"})),
     # purposes and addenda
     ("use_unknown", "purposes.billing.use", put("purposes/billing/use", "essential.magic")),
@@ -178,11 +178,67 @@ SEEDS: list[tuple[str, str, Seed]] = [
         put("messages/storefront/Payment/references/reference", "song"),
     ),
     ("place_unknown", "canaries.pseudonymous_places", put("canaries/pseudonymous_places", ["moon"])),
+    # what would allow more than anybody reads in it
+    ("retention_without_start", "holds.recipient-to-ship.retention.after", put(f"holds/{HOLD}/retention/after", [])),
+    ("release_alone", "staff.officer-releases-the-bill.people", put("staff/officer-releases-the-bill/people", 1)),
+    ("release_alone", "staff.officer-releases-the-bill.people", out("staff/officer-releases-the-bill/people")),
+    ("release_alone", "staff.clerk-reads-the-bill.people", put("staff/clerk-reads-the-bill/actions", ["reveal", "release"])),
+    ("mailed_unheld", "mails.order.fields", put("mails/order/fields", ["name", "email", "phone"])),
+    ("mail_unstoppable", "mails.newsletter.stopped_by", put("mails/newsletter/stopped_by", [])),
+    ("mail_unstoppable", "mails.order.stopped_by", put("mails/order/stopped_by", [])),
+    ("mail_unstoppable", "mails.reply.stopped_by", put("mails/reply/stopped_by", ["erased"])),
+    ("mail_unstoppable", "mails.invitation.stopped_by", put("mails/invitation/stopped_by", ["erased"])),
+    ("mail_unstoppable", "mails.notice.stopped_by", put("mails/notice/stopped_by", ["erased", "deactivated"])),
+    ("setting_missing", "databases.settings", put("databases/settings", {})),
+    ("setting_missing", "databases.settings", out("databases/settings/log_statement")),
+    ("service_without_user", "broker.users", out("broker/users/payments")),
+    # what is plain
+    ("column_twice", "databases.tables.payments.payments.billing", put("databases/tables/payments/payments/plain", ["billing"])),
+    (
+        "column_twice",
+        "databases.tables.shipping.labels.labelled_at",
+        put("databases/tables/shipping/labels/plain", ["labelled_at"] * 2),
+    ),
+    ("personal_as_plain", "databases.tables.orders.persons.plain", put("databases/tables/orders/persons/plain", ["email"])),
+    ("personal_as_plain", "databases.tables.orders.persons.plain", put("databases/tables/orders/persons/plain", ["customer_id"])),
+    ("personal_as_plain", "databases.tables.orders.persons.plain", put("databases/tables/orders/persons/plain", ["ip_address"])),
+    (
+        "personal_as_plain",
+        "databases.tables.plumbing.staff_accounts.plain",
+        out("databases/called_alike/plumbing.staff_accounts.name"),
+    ),
+    ("column_unknown", "databases.called_alike.orders.orders.mood", put("databases/called_alike/orders.orders.mood", "None.")),
+    ("personal_as_plain", "disclosures.carrier-buy-label.query", put(f"disclosures/{CALL}/query", ["Postal_Code"])),
+    ("personal_as_plain", "disclosures.carrier-buy-label.headers", put(f"disclosures/{CALL}/headers", ["gift-message"])),
+    ("personal_as_plain", "observed.log_fields", put("observed/log_fields", ["type", "phone"])),
+    ("personal_as_plain", "observed.log_fields", put("observed/log_fields", ["address_line1"])),
+    (
+        "personal_as_plain",
+        "observed.metric_labels.brownpaper_held",
+        put("observed/metric_labels/brownpaper_held", ["order_number"]),
+    ),
     # the shape
+    ("string_pattern_mismatch", "clauses.17.declined", put("clauses/17/declined", "")),
+    ("string_pattern_mismatch", "clauses.17.declined", put("clauses/17/declined", " \n ")),
+    ("string_pattern_mismatch", "clauses.3.statement", put("clauses/3/statement", "  ")),
+    ("string_pattern_mismatch", "promises.told.statement", put("promises/told/statement", "")),
+    ("string_pattern_mismatch", "parts.recipient.groups.address.statement", put("parts/recipient/groups/address/statement", "")),
+    ("string_pattern_mismatch", "checks.outgoing-keys.red", put("checks/outgoing-keys/red", "")),
+    ("string_pattern_mismatch", "checks.outgoing-keys.test", put("checks/outgoing-keys/test", " ")),
+    ("string_pattern_mismatch", "checks.outgoing-keys.test", put("checks/outgoing-keys/test", "hearsay")),
+    ("string_pattern_mismatch", "pending.idle.awaits", put("pending/idle", {"awaits": ""})),
+    ("literal_error", "checks.documents-current.compiled", put("checks/documents-current/compiled", "horoscope")),
+    ("literal_error", "checks.live-broker.live", put("checks/live-broker/live", "horoscope")),
+    ("value_error", "promises.told.clauses.0", put("promises/told/clauses", [True])),
+    ("value_error", "holds.recipient-to-ship.retention.days", put(f"holds/{HOLD}/retention/days", True)),
+    ("value_error", "staff.crew-prints-labels.people", put(f"staff/{GRANT}/people", True)),
     ("extra_forbidden", "holds.recipient-to-ship.wishes", put(f"holds/{HOLD}/wishes", "many")),
     ("missing", "holds.recipient-to-ship.purpose", out(f"holds/{HOLD}/purpose")),
     ("literal_error", "parts.recipient.subject", put("parts/recipient/subject", "passer-by")),
 ]
+
+
+SHAPES = {"extra_forbidden", "missing", "literal_error", "string_pattern_mismatch", "value_error"}
 
 
 def as_text(data: dict[str, Any]) -> str:
@@ -243,6 +299,19 @@ def test_a_name_that_stands_twice_is_refused() -> None:
     assert (fault.code, fault.path) == ("named_twice", "roles.warehouse")
 
 
+@pytest.mark.parametrize(
+    ("also", "path"),
+    [
+        ("""  "3": {statement: "Twice."}""", "clauses.3"),
+        ("  03: {statement: Twice.}", "clauses.3"),
+        ("  3: {statement: Twice.}", "clauses.3"),
+    ],
+)
+def test_a_number_that_stands_twice_is_refused_however_it_is_written(also: str, path: str) -> None:
+    faults = refused(TEXT.replace("\nclauses:\n", f"\nclauses:\n{also}\n", 1)).faults
+    assert [(fault.code, fault.path) for fault in faults] == [("named_twice", path)]
+
+
 @pytest.mark.parametrize("text", ["a: [", "", "- a list", "nothing"])
 def test_what_is_no_policy_is_refused(text: str) -> None:
     assert refused(text).faults
@@ -253,7 +322,7 @@ def test_every_refusal_of_the_code_has_its_seed() -> None:
     codes = set(re.findall(r'"([a-z]+(?:_[a-z]+)+)", f?"', sources))
     codes |= {f"{what}_unknown" for what in re.findall(r'_unknown\("([a-z]+)"', sources)}
     elsewhere = {"named_twice", "not_yaml", "check_pending"}  # seeded in tests of their own
-    assert codes - elsewhere == {code for code, _, _ in SEEDS} - {"extra_forbidden", "missing", "literal_error"}
+    assert codes - elsewhere == {code for code, _, _ in SEEDS} - SHAPES
     assert len(codes) > 30
 
 
@@ -271,7 +340,7 @@ def test_the_strict_reading_refuses_a_pending_check_by_its_place_and_nothing_els
 def test_without_pending_checks_the_strict_reading_agrees() -> None:
     data = copy.deepcopy(SOUND)
     for name in data.pop("pending"):
-        data["checks"][name] = {"compiled": name, "red": "tests/unit/policy/test_soundness.py::test_the_file_is_sound"}
+        data["checks"][name] = {"compiled": "documents", "red": "tests/unit/policy/test_soundness.py::test_the_file_is_sound"}
     data["pending"] = {}
     assert load_text(as_text(data), strict=True).pending == {}
 
