@@ -89,6 +89,7 @@ class Correspondence(Aggregate):
         """The contact is known: what is owed is sent."""
         if self.is_entrusted or self.contact_refused:
             return
+        self.has_come = True
         self.is_entrusted, self.entrusted = True, Entrusted(customer_id, order, contact)
         self._send_owed()
 
@@ -96,13 +97,14 @@ class Correspondence(Aggregate):
         """The contact part cannot be used and is not kept, and nothing can be sent until a corrected one takes its place."""
         if self.is_entrusted or self.contact_refused:
             return
+        self.has_come = True
         self.contact_refused, self.entrusted = True, Entrusted(customer_id, order or {}, None)
         self.say(PartRefused(shop=self.key.shop, order_number=self.key.order_number, part="contact", codes=list(codes)))
 
     def correct_contact(self) -> str:
         """A sound contact takes the place of the old one: `replaced`. Raises TryLater where the order is not known yet."""
         if not (self.is_entrusted or self.contact_refused):
-            raise TryLater("contact_unknown")
+            raise TryLater("contact_unknown", awaits=self.key)
         self.say(PartCorrected(shop=self.key.shop, order_number=self.key.order_number, part="contact"))
         self.is_entrusted, self.contact_refused = True, False
         self._send_owed()

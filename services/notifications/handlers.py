@@ -54,7 +54,7 @@ def correct_contact(event: ContactCorrected, envelopes: Mapping[str, dict[str, A
         correspondence = store.correspondence(OrderKey(event.shop, order_number))
         endings[order_number] = correspondence.correct_contact()
         if not store.replace_contact(correspondence.key, envelope):
-            raise TryLater("contact_unknown")
+            raise TryLater("contact_unknown", awaits=correspondence.key)
         store.save(correspondence)
     return endings
 

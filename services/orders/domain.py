@@ -107,6 +107,7 @@ class Order(Aggregate):
             facts={"accepted": at},
             sales=sales,
         )
+        order.has_come = True
         order.say(OrderAccepted(shop=key.shop, order_number=key.order_number))
         return order
 

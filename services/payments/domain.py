@@ -102,6 +102,7 @@ class Payment(Aggregate):
         """Take on the payment and have it authorised; a repeat changes nothing."""
         if self.state is not State.EXPECTED:
             return
+        self.has_come = True
         self.customer_id, self.provider, self.reference, self.money = customer_id, provider, reference, money
         self.billing, self.entrusted_at, self.state = billing, at, State.AUTHORISING
         self.intend(Intent(AUTHORISE, self._call_key("a"), {**self._call(), "reference": reference}))
@@ -112,6 +113,7 @@ class Payment(Aggregate):
         """The billing part cannot be used: nothing is asked of the provider, and the part is destroyed. A corrected one may take its place."""
         if self.state is not State.EXPECTED:
             return
+        self.has_come = True
         self.customer_id, self.provider, self.reference, self.money = customer_id, provider, reference, money
         self.state, self.billing, self.reason = State.REFUSED, None, "billing_invalid"
         self.say(PartRefused(shop=self.key.shop, order_number=self.key.order_number, part="billing", codes=list(codes)))
@@ -123,7 +125,7 @@ class Payment(Aggregate):
         Raises TryLater where the order is not known yet, and while the provider is being asked: with which part cannot be told before.
         """
         if self.state is State.EXPECTED:
-            raise TryLater("billing_unknown")
+            raise TryLater("billing_unknown", awaits=self.key)
         if self.state is State.AUTHORISING:
             raise TryLater("payment_under_way")
         if self.state is not State.REFUSED:
@@ -141,6 +143,7 @@ class Payment(Aggregate):
         """Another order is paid with this very reference: nothing is asked of the provider."""
         if self.state is not State.EXPECTED:
             return
+        self.has_come = True
         self.state, self.reason, self.settled_at = State.DECLINED, "reference_used", at
         self.say(PaymentDeclined(**self._named(), reason="reference_used"))
 

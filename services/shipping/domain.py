@@ -139,6 +139,7 @@ class Shipment(Aggregate):
         """The recipient is known."""
         if not self._note("entrusted", at):
             return
+        self.has_come = True
         self.placed_at, self.shipping_service = placed_at, shipping_service
         self.entrusted = Entrusted(customer_id, lines, recipient)
         self._settle_state(at)
@@ -156,6 +157,7 @@ class Shipment(Aggregate):
         """The recipient part cannot be used and is not kept; the rest is, so that a corrected one can take its place."""
         if not self._note("entrusted", at):
             return
+        self.has_come = True
         self.placed_at, self.shipping_service = placed_at, shipping_service
         self.entrusted = Entrusted(customer_id, lines, None)
         self.state, self.reason = State.REFUSED, "recipient_invalid"
@@ -167,7 +169,7 @@ class Shipment(Aggregate):
         Raises TryLater where the order is not known yet, and while its label is being bought: with which address cannot be told before.
         """
         if not self._has("entrusted"):
-            raise TryLater("recipient_unknown")
+            raise TryLater("recipient_unknown", awaits=self.key)
         if self._has("labelled"):
             return "label_stands"
         if self._has("cancelled"):

@@ -84,7 +84,7 @@ def correct_recipient(
         shipment = store.shipment(OrderKey(event.shop, order_number))
         ending = shipment.correct_recipient(at)
         if ending == "replaced" and not store.replace_recipient(shipment.key, envelope):
-            raise TryLater("recipient_unknown")
+            raise TryLater("recipient_unknown", awaits=shipment.key)
         store.save(shipment)
         endings[order_number] = ending
     return endings

@@ -23,10 +23,14 @@ class Intent:
 
 @dataclass(kw_only=True)
 class Aggregate:
-    """A domain object. Its verbs replace members and never change one in place; its store saves it and tells what it remembers."""
+    """A domain object. Its verbs replace members and never change one in place; its store saves it and tells what it remembers.
+
+    `has_come`: its order was unknown here before this change, and is known with it.
+    """
 
     events: list[Event] = field(default_factory=list, init=False, repr=False, compare=False)
     intents: list[Intent] = field(default_factory=list, init=False, repr=False, compare=False)
+    has_come: bool = field(default=False, init=False, repr=False, compare=False)
 
     def say(self, event: Event) -> None:
         self.events = [*self.events, event]

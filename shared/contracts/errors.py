@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from shared.contracts.values import OrderKey
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -33,13 +35,15 @@ class BrownPaperError(Exception):
 class TryLater(BrownPaperError):
     """It cannot be done yet, and waiting may help: an earlier fact is missing, a party does not answer.
 
-    `code` is stable and free of personal data. `after_seconds` is the party's own wish (`Retry-After`), if it said one.
+    `code` is stable and free of personal data. `after_seconds` is the party's own wish (`Retry-After`), if it said one. `awaits` is the
+    order that is missing, where what is tried is not about one order itself.
     """
 
-    def __init__(self, code: str, *, after_seconds: float | None = None) -> None:
+    def __init__(self, code: str, *, after_seconds: float | None = None, awaits: OrderKey | None = None) -> None:
         super().__init__(code)
         self.code = code
         self.after_seconds = after_seconds
+        self.awaits = awaits
 
 
 class Unanswered(TryLater):

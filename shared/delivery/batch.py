@@ -68,13 +68,15 @@ class Door(Protocol):
 class Outcome:
     """What a committed transaction leaves to do: endings to report, events to publish, calls to make.
 
-    `unread` are messages that cannot be read yet and not be kept either: an order in the clear, while the holder of a part has not published
-    its key. They were not touched and are to be offered again later.
+    `early` are messages that waited for an order that has come, to be tried again at once. `unread` are messages that cannot be read
+    yet and not be kept either: an order in the clear, while the holder of a part has not published its key. They were not touched and are to
+    be offered again later.
     """
 
     endings: list[tuple[Delivery, Ending]] = field(default_factory=list)
     outbox: list[OutboxRow] = field(default_factory=list)
     intents: list[IntentRow] = field(default_factory=list)
+    early: list[held_messages.HeldRow] = field(default_factory=list)
     unread: list[Delivery] = field(default_factory=list)
 
 
@@ -228,6 +230,8 @@ class Batches:
             self._endings.write(connection, outcome.endings, at)
             reach("endings_written")
             leased_until = at + self.call_lease
+            # After the endings: what came before its order may be in the order's own batch.
+            early = held_messages.lease_early(connection, recorder.come, leased_until) if recorder.come else ()
             intents = tables.write_intents(connection, recorder.intents, at, leased_until) if recorder.intents else ()
             until = at + self.publish_lease
             must_wait = tables.write_outbox(connection, recorder.outbox, at, until, self.writer) if recorder.outbox else ()
@@ -237,6 +241,7 @@ class Batches:
         for intent in outcome.intents:
             intent.leased_until, intent.ours_until = leased_until, began + self.call_lease.total_seconds()
         outcome.outbox = [row for row in recorder.outbox if row.id not in must_wait]
+        outcome.early = list(early)
         return outcome
 
     def _handle(self, door: Door, delivery: Delivery, work: Work[Any], unclaimed: _Unclaimed) -> Ending:

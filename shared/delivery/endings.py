@@ -52,7 +52,7 @@ class Endings:
         return max(self._ladder.delay(tries), timedelta(seconds=ending.after_seconds or 0))
 
     def _hold(self, connection: type_of_connection, delivery: Delivery, raw: RawMessage, ending: Ending, at: datetime) -> Ending:
-        tries = delivery.tries + 1
+        tries, about = delivery.tries + 1, raw.about or ending.awaits
         if ending.kind != "later" or self._ladder.is_over(tries) or not raw.sealed:
             state, due_at = "parked", None
             ending = ending._replace(kind="parked") if ending.kind == "later" else ending
@@ -76,8 +76,8 @@ class Endings:
                 first_at=delivery.first_at or at,
                 last_at=at,
                 due_at=due_at,
-                shop=raw.about.shop if raw.about else None,
-                order_number=raw.about.order_number if raw.about else None,
+                shop=about.shop if about else None,
+                order_number=about.order_number if about else None,
             ),
         )
         return ending
@@ -94,7 +94,7 @@ def ending_of(error: Exception, delivery: Delivery) -> Ending:
     """What an error of a handler makes of its delivery: the three endings by the type of the exception; anything else is a defect of ours."""
     match error:
         case TryLater():
-            return Ending("later", error.code, after_seconds=error.after_seconds)
+            return Ending("later", error.code, after_seconds=error.after_seconds, awaits=error.awaits)
         case Parked():
             return Ending("parked", error.code, error.faults)
         case Refused():

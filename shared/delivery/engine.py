@@ -169,6 +169,8 @@ class Engine(SharedExtension):
             self._relay.publish(outcome.outbox)
         if outcome.intents:
             self._calls.perform(outcome.intents)
+        for row in outcome.early:
+            self._line.submit(row.as_delivery())
         self._consumer.flush()
 
 

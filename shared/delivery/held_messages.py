@@ -5,7 +5,7 @@ Every function works on the caller's transaction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,14 +14,18 @@ from uuid import UUID
 import orjson
 
 from shared.contracts.errors import Fault
-from shared.database import Awaited, type_of_connection
+from shared.contracts.values import OrderKey
+from shared.database import Awaited, type_of_connection, type_of_cursor
 from shared.delivery.tables import MOST_TAKES
-from shared.delivery.work import RawMessage
+from shared.delivery.work import Delivery, Ending, RawMessage
 
 
 @dataclass(frozen=True, slots=True)
 class HeldRow:
-    """A message that waits (`later`) or is `parked`. `body` only where it validated with every part sealed."""
+    """A message that waits (`later`) or is `parked`. `body` only where it validated with every part sealed.
+
+    `shop` and `order_number` name the order that it is about, or waits for.
+    """
 
     id: UUID
     state: str
@@ -52,6 +56,10 @@ class HeldRow:
             received_at=self.first_at,
         )
 
+    def as_delivery(self) -> Delivery:
+        """The message as it came, for whoever leased it to try again."""
+        return Delivery("", None, _ignore, held_id=self.id, tries=self.tries, first_at=self.first_at, raw=self.as_message())
+
 
 _HELD_COLUMNS = """id, state, queue, source, event_id, type, reason, faults, body, length, headers, tries, first_at, last_at, due_at,
     shop, order_number"""
@@ -64,7 +72,8 @@ def hold(connection: type_of_connection, row: HeldRow) -> None:
         insert into held ({_HELD_COLUMNS})
         values (%s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s::jsonb, %s, %s, %s, %s, %s, %s)
         on conflict (id) do update set state = excluded.state, reason = excluded.reason, faults = excluded.faults,
-            tries = excluded.tries, takes = 0, last_at = excluded.last_at, due_at = excluded.due_at
+            tries = excluded.tries, takes = 0, last_at = excluded.last_at, due_at = excluded.due_at,
+            shop = coalesce(excluded.shop, held.shop), order_number = coalesce(excluded.order_number, held.order_number)
         """,  # noqa: S608 - the columns are ours
         (
             row.id,
@@ -111,7 +120,33 @@ def lease_held(connection: type_of_connection, at: datetime, leased_until: datet
         """,  # noqa: S608 - the columns are ours
         (leased_until, at, MOST_TAKES, limit),
     )
-    return [_held_row(row) for row in rows]
+    return list(_held_rows(rows))
+
+
+def lease_early(connection: type_of_connection, orders: Sequence[OrderKey], leased_until: datetime) -> Iterator[HeldRow]:
+    """Lease what waits and is about these orders, which have come with this transaction; sent at once, awaited with the first row.
+
+    Call it when the transaction has written its own. What another transaction tries at this moment is locked, and is waited for: either it
+    sees the order, or it is put off when this statement goes on, and leased all the same. What another has not held yet when this looks
+    is at its first try: it comes back after the ladder's first rung, and then the order is there.
+    """
+    shops, numbers = [order.shop for order in orders], [order.order_number for order in orders]
+    # Not `state = 'later'`: the index of what is due would be taken then, and all that waits be read. Two that wait for each other are found
+    # out as a deadlock, and what each did is tried again message by message.
+    asked = connection.execute(
+        f"""
+        update held set due_at = %s, takes = takes + 1 from unnest(%b::text[], %b::text[]) as come (its_shop, its_number)
+        where shop = its_shop and order_number = its_number and state <> 'parked' and takes < %s
+        returning {_HELD_COLUMNS}
+        """,  # noqa: S608 - the columns are ours
+        (leased_until, shops, numbers, MOST_TAKES),
+    )
+    return _held_rows(asked)
+
+
+def _held_rows(asked: type_of_cursor) -> Iterator[HeldRow]:
+    for row in asked.fetchall():
+        yield _held_row(row)
 
 
 def _held_row(row: tuple[Any, ...]) -> HeldRow:
@@ -119,3 +154,7 @@ def _held_row(row: tuple[Any, ...]) -> HeldRow:
     values = list(row)
     values[7] = tuple(Fault(**fault) for fault in row[7])
     return HeldRow(*values)
+
+
+def _ignore(_ending: Ending) -> None:
+    return None

@@ -70,10 +70,5 @@ class Sweep:
         if intents:
             self._calls.perform(intents)
         for row in held:
-            raw = row.as_message()
-            self._submit(Delivery("", None, _ignore, held_id=row.id, tries=row.tries, first_at=row.first_at, raw=raw))
+            self._submit(row.as_delivery())
         return bool(rows) or MOST_SWEPT in (len(intents), len(held))
-
-
-def _ignore(_ending: object) -> None:
-    return None

@@ -19,13 +19,17 @@ from shared.delivery.shelf import Shelf
 
 
 class Ending(NamedTuple):
-    """How a delivery ended: `done`, `repeated` (had been done before), `later` (not before `after_seconds`), `parked` or `refused`."""
+    """How a delivery ended: `done`, `repeated` (had been done before), `later` (not before `after_seconds`), `parked` or `refused`.
+
+    `awaits` is the order that one that is not about an order itself waits for.
+    """
 
     kind: str
     code: str = ""
     faults: tuple[Fault, ...] = ()
     result: Any = None
     after_seconds: float | None = None
+    awaits: OrderKey | None = None
 
 
 @dataclass(slots=True)
@@ -117,22 +121,24 @@ class IntentRow:
 
 @dataclass(slots=True)
 class Recorder:
-    """Collects what a transaction will tell and ask for; `mark` and `rollback` bracket one handler."""
+    """Collects what a transaction will tell and ask for, and which orders came with it; `mark` and `rollback` bracket one handler."""
 
     speaker: str
     at: datetime
     traceparent: str | None = None
     outbox: list[OutboxRow] = field(default_factory=list)
     intents: list[IntentRow] = field(default_factory=list)
-    _marks: tuple[int, int] = (0, 0)
+    come: list[OrderKey] = field(default_factory=list)
+    _marks: tuple[int, int, int] = (0, 0, 0)
 
     def mark(self, traceparent: str | None) -> None:
         self.traceparent = traceparent
-        self._marks = (len(self.outbox), len(self.intents))
+        self._marks = (len(self.outbox), len(self.intents), len(self.come))
 
     def rollback(self) -> None:
         del self.outbox[self._marks[0] :]
         del self.intents[self._marks[1] :]
+        del self.come[self._marks[2] :]
 
     def tell(self, event: Event) -> None:
         """Write an event to the outbox of this transaction."""
@@ -160,7 +166,9 @@ class Recorder:
             self.tell(event)
         for intent in item.intents:
             self.intents.append(IntentRow(new_id(), intent.kind, about, intent.key, intent.details, self.traceparent))
-        item.events, item.intents = [], []
+        if item.has_come:
+            self.come.append(about)
+        item.events, item.intents, item.has_come = [], [], False
 
 
 class Store:

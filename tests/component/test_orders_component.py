@@ -370,6 +370,29 @@ def test_facts_that_come_backwards_lead_to_the_same_end(orders: Service, scene: 
     wait_for(lambda: order(orders, number).json()["state"] == "completed", "completed")
 
 
+def test_an_event_that_has_climbed_far_is_taken_up_when_its_order_comes(orders: Service, scene: Scene) -> None:
+    """It would not be due for an hour, and another's, whose order does not come, is not."""
+    event, never = order_placed(), new_number()
+    number = event["data"]["order_number"]
+    for early in (number, never):
+        scene.wire.say(
+            "payments", "payment_authorised", {"shop": SHOP, "order_number": early, "currency": "USD", "amount": "1.00"}
+        )
+    # Leased anew once it is put off: nobody has it in hand any more.
+    put_off = """
+        update held set tries = 7, due_at = now() + interval '1 hour'
+        where order_number = any(%s) and state = 'later' and takes = 0 and reason = 'order_unknown' returning 1
+    """
+    wait_for(lambda: len(orders.rows(put_off, [number, never])) == 2, "both to wait")
+    try:
+        assert post(orders, event).status == 202
+        wait_for(lambda: order(orders, number).json()["state"] == "authorised", "what came early to be taken up")
+        assert orders.rows("select order_number from held where order_number = any(%s)", [number, never]) == [(never,)]
+        assert orders.rows("select due_at > now() + interval '50 minutes' from held where order_number = %s", never) == [(True,)]
+    finally:
+        orders.rows("delete from held where order_number = %s", never)
+
+
 @pytest.mark.parametrize(
     ("reason", "state", "answered"),
     [("declined", "payment_declined", "payment_declined"), ("amount_mismatch", "cancelled", "order_cancelled")],

@@ -22,6 +22,7 @@ from services.orders.request_store import REQUESTS, RequestStore
 from services.orders.store import ANSWERS, ORDERS
 from services.payments.store import PAYMENTS, REFERENCES, PaymentsStore
 from services.shipping.store import LABELS, LINES, RECIPIENTS, SHIPMENTS, ShippingStore
+from shared.contracts.values import OrderKey
 from shared.database import Contended, DatabaseUnavailable
 from shared.delivery import batch, endings, held_messages
 from shared.delivery.shelf import Table
@@ -194,6 +195,13 @@ class MemoryTables:
     @staticmethod
     def hold(connection: MemoryDatabase, row: held_messages.HeldRow) -> None:
         connection.rows("held")[row.id] = row
+
+    @staticmethod
+    def lease_early(
+        connection: MemoryDatabase, orders: Sequence[OrderKey], _leased_until: datetime
+    ) -> list[held_messages.HeldRow]:
+        held = connection.rows("held").values()
+        return [row for row in held if row.state == "later" and (row.shop, row.order_number) in orders]
 
     @staticmethod
     def lock_held(connection: MemoryDatabase, ids: Sequence[UUID]) -> set[UUID]:

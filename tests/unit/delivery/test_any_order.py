@@ -290,7 +290,7 @@ def test_money_labels_and_mails_come_out_the_same_in_any_order(run_seed: int) ->
     )
     run_state_machine_as_test(seed(run_seed)(AnyOrder), settings=budget)
     # Else it would hold of a world in which nothing ever goes wrong.
-    for what in ("repeated", "later", "refused", "called twice", "waits for its order", "rivals"):
+    for what in ("repeated", "later", "refused", "called twice", "waits for its order", "waits no longer", "rivals"):
         assert SEEN[what] > 0, f"{what}: {SEEN}"
     assert SEEN["race: held"] + SEEN["race: completed"] > 0
     assert SEEN["done before the end"] > SEEN["done"] / 4

@@ -56,7 +56,7 @@ class Letter:
 
 @dataclass(frozen=True)
 class How:
-    """How a delivery goes. Without its acknowledgement a letter comes again; what is not published stands in the outbox."""
+    """How a delivery goes. Without its acknowledgement a letter comes again; what is not published stands, as what was early."""
 
     trouble: Trouble = Trouble.NOTHING
     is_acknowledged: bool = True
@@ -249,6 +249,9 @@ class World:
             for delivery, ending in outcome.endings:
                 self._check(service, delivery, ending)
                 delivery.on_end(ending)
+            self.endings["waits no longer"] += len(outcome.early)
+            if how.is_published:
+                self.try_again(service, outcome.early)
         return True
 
     def _read(self, service: str, raw: RawMessage) -> Reading:
