@@ -26,7 +26,8 @@ def _goes_without_saying(change: Change, keys: set[tuple[str, ...]]) -> bool:
     """Of a new hold its use is told: that it is kept, and until when, stands in the policy."""
     kind, *rest = change.key
     held = tuple(rest[:5])
-    return (kind == "hold" and ("open", *held) in keys) or (kind in ("kept-days", "kept-until") and ("hold", *held) in keys)
+    is_of_a_hold = kind in ("kept-days", "kept-waiting", "kept-until")
+    return (kind == "hold" and ("open", *held) in keys) or (is_of_a_hold and ("hold", *held) in keys)
 
 
 def _widening(change: Change, old: Policy, new: Policy) -> str:
@@ -68,6 +69,12 @@ def _kept(rest: list[str], change: Change, policy: Policy) -> str:
     service, part, field, *_ = rest
     days = "for good" if change.after == FOR_GOOD else f"for {change.after} days"
     return f"{service.capitalize()} keeps {_field(field)} {days} after its end: {_of(policy, 'parts', part)}"
+
+
+def _waits(rest: list[str], change: Change, policy: Policy) -> str:
+    service, part, field, *_ = rest
+    days = "without an end" if change.after in (None, FOR_GOOD) else f"for {change.after} days"
+    return f"At {service} {_field(field)} may wait {days} for what it is there for: {_of(policy, 'parts', part)}"
 
 
 def _kept_until(rest: list[str], _change: Change, policy: Policy) -> str:
@@ -119,6 +126,7 @@ _SENTENCES: dict[str, Callable[[list[str], Change, Policy], str]] = {
     "open": _may_use,
     "hold": _may_have,
     "kept-days": _kept,
+    "kept-waiting": _waits,
     "kept-until": _kept_until,
     "disclose": _gets,
     "staff": _staff,
