@@ -40,6 +40,8 @@ class Ear:
         for exchange in exchanges:
             self._channel.queue_bind(self.queue, exchange, "#")
         self.heard: list[Event] = []
+        """Each event once, by its id, however often it was published: that it comes again is everybody's right."""
+        self._known: set[tuple[str, str]] = set()
 
     def close(self) -> None:
         self._connection.release()
@@ -53,7 +55,12 @@ class Ear:
     def listen(self) -> list[Event]:
         """Everything heard so far, with what has come in by now."""
         while (message := self._channel.basic_get(self.queue, no_ack=True)) is not None:
-            self.heard.append(json.loads(message.body))
+            said = json.loads(message.body)
+            # The same event may be said to colleagues and to the storefront.
+            key = message.delivery_info["exchange"], said["id"]
+            if key not in self._known:
+                self._known.add(key)
+                self.heard.append(said)
         return self.heard
 
     def all(self, kind: str, order_number: str | None = None) -> list[Event]:
