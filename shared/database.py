@@ -91,6 +91,17 @@ _CONNECTING = {
 }
 
 
+def _unsaid(url: str) -> dict[str, str]:
+    """Of how we connect what the URL does not say itself."""
+    given = conninfo_to_dict(url)
+    return {key: value for key, value in _CONNECTING.items() if key not in given}
+
+
+def connect_to_write(url: str, *, autocommit: bool = False) -> type_of_connection:
+    """A plain connection for a command that writes: of several hosts in the URL to the one that takes writes. Raises psycopg.Error."""
+    return psycopg.connect(url, autocommit=autocommit, **_unsaid(url))  # type: ignore[arg-type]
+
+
 # What libpq says, in the C locale or not, before it has a server to ask for an SQLSTATE.
 _UNTRUSTED = re.compile(r"certificate|does not support SSL")
 
@@ -209,8 +220,7 @@ class Database:
         if os.environ.get("PSYCOPG_WAIT_FUNC") != "wait_selector":
             raise RuntimeError("PSYCOPG_WAIT_FUNC must be wait_selector before psycopg is imported: see shared.runtime")
         self._url = url
-        given = conninfo_to_dict(url)
-        self._options = {key: value for key, value in _CONNECTING.items() if key not in given} | {
+        self._options = _unsaid(url) | {
             "application_name": name,
             "options": f"-c jit=off {_BY_KEY} {_GONE} -c synchronous_commit={'on' if synchronous_commit else 'off'} -c timezone=UTC"
             " -c statement_timeout=30000",

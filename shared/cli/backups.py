@@ -21,6 +21,7 @@ from shared.cli import settings as cli_settings
 from shared.cli.storefront import EnvFile
 from shared.cli.terminal import Misused, NotDone, ending_clearly, say
 from shared.custody.journal import ErasureJournal, JournalBroken, JournalMark
+from shared.database import connect_to_write
 
 Folder = Annotated[
     Path, typer.Argument(help="The folder of the backups: DIR/data and DIR/keyring, each with a folder for each time.")
@@ -128,7 +129,7 @@ def _marks(settings: cli_settings.Settings) -> dict[str, dict[str, Any]]:
 
 def _forget_what_was_applied(target: Target) -> None:
     """The tables have seen another journal: they go through the whole of this one."""
-    with psycopg.connect(_on(target)) as connection:
+    with connect_to_write(_on(target)) as connection:
         connection.execute("update erasures_applied set applied = 0")
 
 
@@ -140,7 +141,7 @@ def _lost_of_the_record(targets: list[Target]) -> list[str]:
         with psycopg.connect(_on(target)) as connection:
             row = connection.execute("select coalesce(max(position), 0) from openings").fetchone()
         last = int(row[0]) if row else 0
-        with psycopg.connect(_on(orders)) as connection:
+        with connect_to_write(_on(orders)) as connection:
             lost = connection.execute(
                 "delete from record_anchors where service = %s and position > %s", (target.service, last)
             ).rowcount

@@ -22,7 +22,7 @@ from shared.custody.master import Master
 from shared.custody.record import Break, breaks
 from shared.custody.rotation import rotate
 from shared.custody.transit import open_master
-from shared.database import type_of_connection
+from shared.database import connect_to_write, type_of_connection
 
 audit = typer.Typer(no_args_is_help=True, help="The record of every opening of a personal part.")
 _PAGE = 2000
@@ -174,4 +174,4 @@ def _chosen(service: str) -> tuple[str, ...]:
 
 
 def _connected(service: str, settings: Mapping[str, str], name: str = "") -> type_of_connection:
-    return psycopg.connect(settings[name or f"{service.upper()}_KEYRING_DATABASE_URL"], autocommit=True, connect_timeout=5)
+    return connect_to_write(settings[name or f"{service.upper()}_KEYRING_DATABASE_URL"], autocommit=True)

@@ -110,13 +110,13 @@ def replay(
 ) -> None:
     """Have parked things tried again at once, by the services that run; their tries count anew. Safe to repeat.
 
-    A message without a body cannot be replayed. A call is looked up at the outside party before it is made again. Exit code 1 where
-    something that was asked for was left as it is.
+    A message without a body cannot be replayed. A call is looked up at the outside party before it is made again. Exit code 1 where an id
+    is not parked, or something that was asked for was left as it is; 0 where nothing fits a filter.
     """
     with ending_clearly():
         wanted = read_wish(ids, kind, type_, reason, order, since, until)
         _do(
-            databases_of(env, service),
+            databases_of(env, service, writes=True),
             _meant(wanted, service, everything),
             lambda _, connection, chunk: parked.replay(connection, chunk),
             ("Replay", "replayed"),
@@ -147,13 +147,14 @@ def discard(
 ) -> None:
     """Take parked things out for good. What each was, and who discarded it when and why, is written down: see `discards`.
 
-    A message keeps its inbox claim: should it come again, it is a repeat. The order that it was about does not go on by itself.
+    A message keeps its inbox claim: should it come again, it is a repeat. The order that it was about does not go on by itself. Exit code 1
+    where an id is not parked, or something that was asked for was left as it is; 0 where nothing fits a filter.
     """
     with ending_clearly():
         verdict = read_verdict(reason, ticket, by, env)
         wanted = read_wish(ids, kind, type_, parked_for, order, since, until)
         _do(
-            databases_of(env, service),
+            databases_of(env, service, writes=True),
             _meant(wanted, service, everything),
             lambda its_service, connection, chunk: parked.discard(connection, its_service, chunk, verdict),
             ("Discard", "discarded"),
@@ -198,8 +199,10 @@ def _do(databases: Databases, wanted: Wanted, deed: Deed, verb: tuple[str, str],
     counted = databases.count(wanted)
     for line in tally_lines(counted):
         say(line)
-    missing = len(set(wanted.ids)) - total(counted) if wanted.ids else 0
-    left = 0
+    meant, left = total(counted), 0
+    if not meant and not wanted.ids:
+        say("Nothing that is parked fits.")
+    missing = _name_missing(databases, wanted) if wanted.ids else 0
 
     def on_left(service: str, thing: ParkedThing) -> None:
         nonlocal left
@@ -207,14 +210,28 @@ def _do(databases: Databases, wanted: Wanted, deed: Deed, verb: tuple[str, str],
         why = "is not parked any more" if thing.is_replayable else "cannot be tried again, for its body was not kept"
         complain(f"{thing.id} of {service} {why} ({thing.reason}).")
 
-    if total(counted) and not yes:
-        typer.confirm(f"{verb[0]} these {total(counted)}?", abort=True)
-    done = databases.do(wanted, deed, on_left) if total(counted) else 0
+    if meant and not yes:
+        typer.confirm(f"{verb[0]} these {meant}?", abort=True)
+    done = databases.do(wanted, deed, on_left) if meant else 0
     say(f"{done} {verb[1]}.")
     if missing:
         raise NotDone(f"{missing} of the ids given {'is' if missing == 1 else 'are'} not parked.")
+    if (untouched := meant - done - left) > 0:
+        raise NotDone(f"{untouched} of these not touched: not parked any more, or tried just now.")
     if left:
         raise NotDone(f"{left} left as {'it was' if left == 1 else 'they were'}.")
+
+
+def _name_missing(databases: Databases, wanted: Wanted) -> int:
+    """Name the ids that nothing that is meant has, and give how many they are."""
+    ids = wanted.ids or ()
+    found = {thing.id for _, thing in databases.find(wanted, len(ids))}
+    where = f" at {databases.services[0]}" if len(databases.services) == 1 else ""
+    why = "" if wanted == Wanted(ids=wanted.ids) else ", or does not fit the filters"
+    missing = [identity for identity in ids if identity not in found]
+    for identity in missing:
+        complain(f"{identity} is not parked{where}{why}.")
+    return len(missing)
 
 
 def _say_json(value: Any) -> None:

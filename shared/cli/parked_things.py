@@ -14,7 +14,7 @@ import psycopg
 
 from shared.cli import settings as cli_settings
 from shared.cli.terminal import Misused, NotDone
-from shared.database import type_of_connection
+from shared.database import connect_to_write, type_of_connection
 from shared.delivery import parked
 from shared.delivery.parked import Kept, ParkedThing, Tally, Verdict, Wanted
 
@@ -25,10 +25,13 @@ Deed = Callable[[str, type_of_connection, Sequence[UUID]], set[UUID]]
 
 
 class Databases:
-    """Where the services keep what is parked. Every method raises NotDone where one of them does not answer or was not migrated."""
+    """Where the services keep what is parked. Every method raises NotDone where one of them does not answer or was not migrated.
 
-    def __init__(self, urls: dict[str, str]) -> None:
-        self._urls = urls
+    With `writes` each is asked where it takes writes, what is only read too: a standby may not have heard yet.
+    """
+
+    def __init__(self, urls: dict[str, str], *, writes: bool = False) -> None:
+        self._urls, self._writes = urls, writes
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -37,8 +40,13 @@ class Databases:
     @contextmanager
     def of(self, service: str) -> Iterator[type_of_connection]:
         """A connection to the database of this service; each statement is a transaction of its own unless one is begun."""
+        url = self._urls[service]
         try:
-            with psycopg.connect(self._urls[service], autocommit=True, connect_timeout=5) as connection:
+            with (
+                connect_to_write(url, autocommit=True)
+                if self._writes
+                else psycopg.connect(url, autocommit=True, connect_timeout=5)
+            ) as connection:
                 yield connection
         except psycopg.Error as error:
             # Its text may hold an address or a value.
@@ -73,31 +81,40 @@ class Databases:
 
         A few hundred in a transaction, so that what was done before a break is done. What is parked again meanwhile is not touched twice.
         """
-        now = datetime.now(UTC)
-        bounded = replace(wanted, until=min(wanted.until, now) if wanted.until else now)
         number = 0
         for service in self._urls:
             with self.of(service) as connection:
-                after = None
-                while things := parked.find(connection, bounded, AT_A_TIME, after):
+                for things in _chunks(connection, wanted):
                     with connection.transaction():
                         done = deed(service, connection, [thing.id for thing in things])
                     number += len(done)
                     for thing in things:
                         if thing.id not in done:
                             on_left(service, thing)
-                    after = (things[-1].last_at, things[-1].id)
         return number
 
 
-def databases_of(env: Path | None, service: str | None) -> Databases:
+def _chunks(connection: type_of_connection, wanted: Wanted) -> Iterator[list[ParkedThing]]:
+    """What is meant, a few hundred at a time; of what is found by a filter only what was parked before now."""
+    if wanted.ids is not None:
+        for start in range(0, len(wanted.ids), AT_A_TIME):
+            yield parked.find(connection, replace(wanted, ids=wanted.ids[start : start + AT_A_TIME]), AT_A_TIME)
+        return
+    now, after = datetime.now(UTC), None
+    bounded = replace(wanted, until=min(wanted.until, now) if wanted.until else now)
+    while things := parked.find(connection, bounded, AT_A_TIME, after):
+        yield things
+        after = (things[-1].last_at, things[-1].id)
+
+
+def databases_of(env: Path | None, service: str | None, *, writes: bool = False) -> Databases:
     """The databases of the running stack, or that of one service. Raises Misused for an unknown name and missing addresses."""
     if service is not None and service not in SERVICES:
         raise Misused(f"There is no such service; there are {', '.join(SERVICES)}.")
     settings = cli_settings.load(env)
     names = {name: f"{name.upper()}_DATABASE_URL" for name in SERVICES if service in (None, name)}
     settings.require(*names.values())
-    return Databases({name: settings[setting] for name, setting in names.items()})
+    return Databases({name: settings[setting] for name, setting in names.items()}, writes=writes)
 
 
 def read_wish(
@@ -113,7 +130,7 @@ def read_wish(
     if kind not in (None, *parked.KINDS):
         raise Misused(f"--kind is one of {', '.join(parked.KINDS)}.")
     try:
-        identities = tuple(UUID(identity) for identity in ids) if ids else None
+        identities = tuple(dict.fromkeys(UUID(identity) for identity in ids)) if ids else None
     except ValueError:
         raise Misused("An id is one of those that `brownpaper parked list` shows.") from None
     return Wanted(identities, kind, type_, parked_for, order_number, read_time(since, "--since"), read_time(until, "--until"))

@@ -16,7 +16,7 @@ import typer
 from shared.cli import settings as cli_settings
 from shared.cli.storefront import EnvFile
 from shared.cli.terminal import Misused, NotDone, ending_clearly, say
-from shared.database import type_of_connection
+from shared.database import connect_to_write, type_of_connection
 from shared.delivery.topology import SERVICES
 from shared.policy import load
 from shared.staffing import store
@@ -149,7 +149,7 @@ def _connected(settings: cli_settings.Settings, services: tuple[str, ...]) -> It
     try:
         with ExitStack() as stack:
             yield {
-                service: stack.enter_context(psycopg.connect(settings[f"{service.upper()}_DATABASE_URL"], connect_timeout=5))
+                service: stack.enter_context(connect_to_write(settings[f"{service.upper()}_DATABASE_URL"]))
                 for service in services
             }
     except psycopg.Error as error:

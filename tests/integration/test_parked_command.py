@@ -203,6 +203,39 @@ def test_what_has_no_body_is_named_and_left(run: Run, urls: Urls) -> None:
     assert [row[:2] for row in rows(urls["shipping"], STATES)] == [("A-1", "later"), ("A-2", "parked")]
 
 
+def test_a_filter_that_nothing_fits_says_so_and_is_no_error(run: Run, urls: Urls) -> None:
+    row = message()
+    hold(urls["shipping"], row)
+    for words in (["replay"], ["discard", "--reason", "test_only", "--by", "s.17"]):
+        result = run(*words, "--order", "A-77")
+        assert (result.exit_code, result.stdout.splitlines()[-2]) == (0, "Nothing that is parked fits.")
+    result = run("replay", str(row.id), "--order", "A-77", "--yes")
+    assert (result.exit_code, result.stderr.splitlines()[0]) == (1, f"{row.id} is not parked, or does not fit the filters.")
+
+
+def test_an_id_is_replayed_whatever_the_clock_of_the_service_said(run: Run, urls: Urls) -> None:
+    """Its last try lies ahead by the clock of this machine."""
+    ahead = message(last_at=datetime.now(UTC) + timedelta(hours=1))
+    hold(urls["shipping"], ahead)
+    left = run("replay", "--service", "shipping", "--yes")
+    assert (left.exit_code, left.stderr) == (1, "1 of these not touched: not parked any more, or tried just now.\n")
+    assert run("replay", str(ahead.id), "--yes").stdout.endswith("1 replayed.\n")
+
+
+def test_what_is_not_parked_any_more_when_it_is_done_is_told(run: Run, urls: Urls, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another person was faster, while this one was asked."""
+    row = message()
+    hold(urls["shipping"], row)
+
+    def confirm(*_: object, **__: object) -> None:
+        rows(urls["shipping"], "update held set state = 'later', due_at = now()")
+
+    monkeypatch.setattr("typer.confirm", confirm)
+    result = run("replay", str(row.id))
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (1, "0 replayed.")
+    assert result.stderr == "1 of these not touched: not parked any more, or tried just now.\n"
+
+
 def test_more_than_a_transaction_takes_are_replayed_and_discarded(run: Run, urls: Urls) -> None:
     many = 1203
     with psycopg.connect(urls["shipping"]) as connection:
@@ -291,9 +324,12 @@ def test_an_id_that_is_not_parked_and_a_database_that_is_away_are_told(
 ) -> None:
     row = message()
     hold(urls["shipping"], row)
-    result = run("replay", str(row.id), str(uuid.uuid4()), "--yes")
-    assert (result.exit_code, result.stderr) == (1, "1 of the ids given is not parked.\n")
+    missing = str(uuid.uuid4())
+    result = run("replay", str(row.id), missing, "--yes")
+    assert (result.exit_code, result.stderr) == (1, f"{missing} is not parked.\n1 of the ids given is not parked.\n")
     assert result.stdout.endswith("1 replayed.\n")
+    result = run("discard", missing, "--service", "orders", "--yes", "--reason", "test_only", "--by", "s.17")
+    assert (result.exit_code, result.stderr) == (1, f"{missing} is not parked at orders.\n1 of the ids given is not parked.\n")
     monkeypatch.setenv("SHIPPING_DATABASE_URL", urls["shipping"].rpartition("/")[0] + "/gone")
     away = run("list")
     assert (away.exit_code, away.stderr) == (1, "The database of shipping did not do it (OperationalError).\n")
