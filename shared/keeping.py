@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +17,7 @@ from shared.contracts.errors import BrownPaperError, TryLater
 from shared.contracts.events import IncidentNoticed, LegalHoldLifted, LegalHoldPlaced, RecordAnchored
 from shared.custody import journal
 from shared.custody.journal import ErasureJournal, HeldRows
+from shared.custody.persons import LOOKED_EVERY, Horizon
 from shared.custody.vault import Vault
 from shared.custody.watch import Look, RecordWatch
 from shared.database import Database
@@ -40,6 +41,7 @@ class Keeper:
         vault: Vault,
         keyring_database: Database,
         rows: RetainedRows,
+        horizon: Horizon,
         *,
         held: HeldRows,
         parts_of: Mapping[str, Sequence[str]],
@@ -51,7 +53,7 @@ class Keeper:
         self.watch = RecordWatch(keyring_database, pause=lambda: eventlet.sleep(0))
         clearings = (*clearings_of(load(), service, parts_of), *waiting_clearings_of(load(), service, waiting))
         self._retention = Retention(service, database, vault, rows, clearings)
-        self._every = timedelta(seconds=settings.retention_seconds)
+        self._every = horizon.let_go_every
         self._cleared_at: datetime | None = None
         if self.journal is not None:
             journal.apply(self.journal, keyring_database, database, held, vault.person)
@@ -111,7 +113,7 @@ class Keeping(Door):
         for it in look.noticed:
             work.tell(IncidentNoticed(service=self.name, kind=it.kind, place=it.place, noticed_at=work.at))
 
-    @timer(interval=30, eager=True)  # type: ignore[untyped-decorator]
+    @timer(interval=LOOKED_EVERY.total_seconds(), eager=True)  # type: ignore[untyped-decorator]
     def let_go(self) -> None:
         try:
             self._keeper().let_go(datetime.now(UTC))

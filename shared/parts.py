@@ -134,16 +134,16 @@ class Parts(DependencyProvider):
         service = self.container.service_name
         database = Database(settings.keyring_database_url, name=f"{service}.keyring", most_connections=4)
         master, now = open_master(settings), datetime.now(UTC)
-        keyring = Keyring(service, database, master, grace=timedelta(days=settings.intake_key_grace_days))
+        horizon = Horizon.of(settings)
+        keyring = Keyring(service, database, master, grace=horizon.intake_key_grace)
         keyring.adopt_old(now)
         versions = load_versions(Path(settings.policy_folder) if settings.policy_folder else None)
         permits = PolicyPermits(versions)
         vault = Vault(service, database, master, permits)
-        horizon = Horizon(timedelta(days=settings.master_rotation_days), timedelta(days=settings.keyring_backup_days))
         persons = PersonKeys(database, vault, horizon)
         door = self.container.service_cls
         kept = {"held": door.rows, "parts_of": door.clearings, "waiting": door.waiting}
-        keeper = Keeper(service, settings, keyring, vault, database, door.retained, **kept)
+        keeper = Keeper(service, settings, keyring, vault, database, door.retained, horizon, **kept)
         self._reader = PartReader(door.part, keyring, vault, persons, keeper)
         self._reader.keyring.current(now)  # a master key that is not the right one must not come up as ready
         _ = persons.signer

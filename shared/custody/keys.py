@@ -261,6 +261,6 @@ def erased_among(connection: type_of_connection, persons: Sequence[str]) -> set[
 
 
 def last_intake_key_expires(connection: type_of_connection) -> datetime | None:
-    """When the last of the intake keys that stand expires: until then a box on its way could be opened."""
+    """When the last of the intake keys that stand expires; it is destroyed later than that (`Horizon.last_key_gone_at`)."""
     row = connection.execute("select max(expires_at) from intake_keys").fetchone()
     return row[0] if row else None

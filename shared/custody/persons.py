@@ -19,8 +19,10 @@ from shared.custody.permits import DEACTIVATED, ERASED, Choice
 from shared.custody.receipts import Signer
 from shared.custody.vault import Vault
 from shared.database import Database, type_of_connection
+from shared.settings import KeyringSettings
 
 _RECEIPTS_KEY = "receipts"
+LOOKED_EVERY = timedelta(seconds=30)  # a service looks this often whether it is time to let go
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,36 @@ class PersonRows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
-    """How long something that was destroyed may still stand elsewhere: until masters are rotated, until backups of a keyring are gone."""
+    """How long keys outlive what ends them.
 
+    `intake_key_grace` and then `let_go_every` pass from an intake key's expiry to its end; what was destroyed may still stand elsewhere
+    until masters are rotated, and until backups of a keyring are gone.
+    """
+
+    intake_key_grace: timedelta
+    let_go_every: timedelta
     master_rotation: timedelta
     keyring_backup: timedelta
+
+    @classmethod
+    def of(cls, settings: KeyringSettings) -> Horizon:
+        """As the service's settings have it: nobody else works these times out."""
+        return cls(
+            timedelta(days=settings.intake_key_grace_days),
+            timedelta(seconds=settings.retention_seconds),
+            timedelta(days=settings.master_rotation_days),
+            timedelta(days=settings.keyring_backup_days),
+        )
+
+    def last_key_gone_at(self, at: datetime, intake_keys_expire: datetime | None) -> datetime:
+        """When nothing helps any more that could open what a person sealed before `at`, when their own keys were destroyed.
+
+        A box may lie in a queue, a log of the broker or a backup for as long as the last intake key of that time stands.
+        """
+        destroyed = at
+        if intake_keys_expire is not None:
+            destroyed = max(at, intake_keys_expire + self.intake_key_grace + self.let_go_every + LOOKED_EVERY)
+        return destroyed + self.master_rotation
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +147,8 @@ class PersonKeys:
             destroyed = keys.destroy_keys(connection, person)
             keys.forget_choices(connection, person)
             left = keys.count_keys(connection, person)
-            intake_keys_end = keys.last_intake_key_expires(connection)
-        last_key = max(at + self._horizon.master_rotation, intake_keys_end or at)
+            intake_keys_expire = keys.last_intake_key_expires(connection)
+        last_key = self._horizon.last_key_gone_at(at, intake_keys_expire)
         return KeysDestroyed(destroyed, left, last_key, last_key + self._horizon.keyring_backup)
 
     def opened(self, shop: str, customer_id: str) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from nacl.secret import SecretBox
 
 from shared.contracts.events import SealedBox
 from shared.custody.master import MasterKeyInvalid
+from shared.custody.persons import Horizon, PersonKeys
 from shared.custody.rotation import rotate
 from shared.delivery.ladder import DEFAULT_RUNGS_SECONDS
 from shared.keyring import GRACE, LIFETIME, OVERLAP, Keyring
@@ -86,6 +87,23 @@ def test_an_old_key_is_destroyed_everywhere_and_its_boxes_open_nowhere(custody: 
             keyring.unseal(at_first)
         assert keyring.unseal(newer) == TEXT
     assert custody.keyring.current(end).key_id == newer.key_id
+
+
+def test_the_date_of_an_erasure_is_behind_the_last_key_that_opens_a_box_from_before(custody: Custody) -> None:
+    grace, every, rotation, backup = GRACE, timedelta(minutes=10), timedelta(days=3), timedelta(days=4)
+    persons = PersonKeys(custody.database, custody.vault, Horizon(grace, every, rotation, backup))
+    sealed_to(custody.keyring)
+    box = sealed_to(custody.keyring, AT + LIFETIME - OVERLAP + SOON)  # the newest key opens what came just before the erasure
+    done = persons.erase(SHOP, "c-1", AT + LIFETIME)
+    last = rows(custody.url, "select max(expires_at) from intake_keys")[0][0]
+    custody.keyring.destroy_old(last + grace - SOON)
+    assert custody.keyring.unseal(box) == TEXT, "it still opens then"
+    # A service looks every half a minute whether the time between two clearings is over.
+    assert done.last_key_gone_at == last + grace + every + timedelta(seconds=30) + rotation
+    assert done.last_backup_gone_at == done.last_key_gone_at + backup
+    custody.keyring.destroy_old(done.last_key_gone_at)
+    assert rows(custody.url, "select 1 from intake_keys where key_id = %s", box.key_id) == []
+    assert persons.erase(SHOP, "c-1", last + timedelta(days=60)).last_key_gone_at == last + timedelta(days=60) + rotation
 
 
 def test_the_private_half_stands_under_the_master_and_bound_to_its_name(custody: Custody) -> None:
