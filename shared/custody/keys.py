@@ -11,10 +11,13 @@ import orjson
 
 from shared.custody.master import Wrapped
 from shared.custody.masters import hold_master
-from shared.custody.permits import Choice
+from shared.custody.permits import ERASED, Choice
 from shared.database import Contended, type_of_connection
 
 _OPENINGS_LOCK = 0x6F70656E  # "open": one writer at a time at the end of the record
+# "erase": who writes something of persons holds it together, who erases one holds it alone. Else what is being written when a person is erased
+# is seen by nobody and stands afterwards.
+_ERASING_LOCK = 0x6572617365
 
 
 class KeyName(NamedTuple):
@@ -59,6 +62,7 @@ def add_keys(
         {**name._asdict(), "v": version, "m": wrapped.master_id, "w": "\\x" + wrapped.box.hex()}
         for name, version, wrapped in keys
     ]
+    _keep_erasures_out(connection)
     connection.execute(
         """
         with standing as (select master_id from masters where master_id = any(%s) and retired_at is null for share)
@@ -187,7 +191,12 @@ def entries_of(connection: type_of_connection, person: str) -> list[Entry]:
 
 
 def set_person(connection: type_of_connection, person: str, state: str, at: datetime) -> bool:
-    """Note that a person is deactivated or erased; whether it was news. Who is erased stays so."""
+    """Note that a person is deactivated or erased; whether it was news. Who is erased stays so.
+
+    An erasure waits for all that is being written, and until the end of the transaction nothing more is.
+    """
+    if state == ERASED:
+        connection.execute("select pg_advisory_xact_lock(%s)", (_ERASING_LOCK,))
     row = connection.execute(
         """
         insert into persons (person, state, since) values (%s, %s, %s)
@@ -202,6 +211,7 @@ def set_person(connection: type_of_connection, person: str, state: str, at: date
 
 def add_choice(connection: type_of_connection, person: str, request: str, choice: Choice) -> None:
     """Write down what a person chose, once for each request; nothing of somebody who is erased."""
+    _keep_erasures_out(connection)
     connection.execute(
         """
         insert into choices (person, request, chosen_at, policy_version, communication, policy_choice)
@@ -264,3 +274,8 @@ def last_intake_key_expires(connection: type_of_connection) -> datetime | None:
     """When the last of the intake keys that stand expires; it is destroyed later than that (`Horizon.last_key_gone_at`)."""
     row = connection.execute("select max(expires_at) from intake_keys").fetchone()
     return row[0] if row else None
+
+
+def _keep_erasures_out(connection: type_of_connection) -> None:
+    # A statement of its own: what comes behind it sees every erasure that was waited for.
+    connection.execute("select pg_advisory_xact_lock_shared(%s)", (_ERASING_LOCK,))

@@ -151,6 +151,12 @@ class PersonKeys:
         last_key = self._horizon.last_key_gone_at(at, intake_keys_expire)
         return KeysDestroyed(destroyed, left, last_key, last_key + self._horizon.keyring_backup)
 
+    def keys_left(self, shop: str, customer_id: str) -> int:
+        """How many keys of the person stand now."""
+        person = self._vault.person(shop, customer_id)
+        with self._database.begin() as connection:
+            return keys.count_keys(connection, person)
+
     def opened(self, shop: str, customer_id: str) -> list[dict[str, Any]]:
         """Who opened what of the person, when and what for, in order; digests left out."""
         person = self._vault.person(shop, customer_id)
