@@ -4,17 +4,19 @@ A policy is looked at as a set of facts. Most are permissions: what is there all
 widening and one less a narrowing. What a rule demands (a case, consent, the way out) is told the other way round, as the permission to do
 without it: then a rule that goes takes its demands along, and nothing looks wider for it. Duties are promises that stand by themselves: one
 less is a widening. Measures are lengths of time: longer is wider. The rest is wording; of that, what people can read in the policy is
-material, and is told prominently though no stored datum is used in another way (clause 60).
+material, and is told prominently though no stored datum is used in another way (clause 60). What no rule knows (`change_rules`) widens.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from shared.policy.change_facts import facts_of_the_system, unjudged_facts
+from shared.policy.change_rules import SORTS, Sort
 from shared.policy.compile_outgoing import fields_in_path
 from shared.policy.document import Hold, Policy
 from shared.policy.soundness import split
@@ -30,15 +32,6 @@ class Effect(StrEnum):
     WIDENING = "widening"
     NARROWING = "narrowing"
     NEUTRAL = "neutral"
-
-
-class Sort(StrEnum):
-    """What kind of fact it is, and so how a change of it is judged."""
-
-    PERMISSION = "permission"
-    DUTY = "duty"
-    MEASURE = "measure"
-    WORDING = "wording"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,34 +50,6 @@ class Change:
         mark = " (material)" if self.is_material else ""
         return f"{self.effect}{mark} {sign} {' '.join(self.key)}{values}"
 
-
-SORTS: Final[Mapping[str, Sort]] = {
-    "part-has-field": Sort.PERMISSION,
-    "hold": Sort.PERMISSION,
-    "open": Sort.PERMISSION,
-    "kept-until": Sort.PERMISSION,
-    "kept-days": Sort.MEASURE,
-    "kept-waiting": Sort.MEASURE,
-    "purpose": Sort.PERMISSION,
-    "party": Sort.PERMISSION,
-    "party-may": Sort.PERMISSION,
-    "disclose": Sort.PERMISSION,
-    "staff": Sort.PERMISSION,
-    "staff-without-case": Sort.PERMISSION,
-    "staff-alone": Sort.PERMISSION,
-    "mail": Sort.PERMISSION,
-    "mail-kind": Sort.PERMISSION,
-    "mail-uses": Sort.PERMISSION,
-    "mail-may": Sort.PERMISSION,
-    "mail-despite": Sort.PERMISSION,
-    "found-at": Sort.PERMISSION,
-    "unsealed": Sort.PERMISSION,
-    "never": Sort.DUTY,
-    "clause-kept": Sort.DUTY,
-    "rule-kept": Sort.DUTY,
-    "wording": Sort.WORDING,
-}
-"""Every kind of fact. A kind that is not here is an error, so that none goes unjudged."""
 
 _MATERIAL: Final = frozenset(
     {
@@ -128,7 +93,7 @@ def facts(policy: Policy) -> dict[Key, Any]:
     found: dict[Key, Any] = {}
     for key, value in _facts(policy):
         # Of two rules for the same the longer one counts.
-        found[key] = max(value, found.get(key, value)) if SORTS[key[0]] is Sort.MEASURE else value
+        found[key] = max(value, found.get(key, value)) if SORTS.get(key[0]) is Sort.MEASURE else value
     return found
 
 
@@ -136,7 +101,7 @@ def facts(policy: Policy) -> dict[Key, Any]:
 
 
 def _judged(key: Key, before: Any, after: Any) -> Change:
-    match SORTS[key[0]]:
+    match SORTS.get(key[0], Sort.UNKNOWN):
         case Sort.PERMISSION:
             effect = Effect.WIDENING if before is None else Effect.NARROWING
         case Sort.DUTY:
@@ -144,8 +109,10 @@ def _judged(key: Key, before: Any, after: Any) -> Change:
         case Sort.MEASURE:
             is_wider = before is None or (after is not None and after > before)
             effect = Effect.WIDENING if is_wider else Effect.NARROWING
-        case _:
+        case Sort.WORDING:
             return Change(key, before, after, Effect.NEUTRAL, (key[1], key[-1]) in _MATERIAL)
+        case _:
+            effect = Effect.WIDENING  # nobody has said yet what it allows
     return Change(key, before, after, effect)
 
 
@@ -175,6 +142,9 @@ def _facts(policy: Policy) -> Iterator[tuple[Key, Any]]:
     for section in ("guards", "promises"):
         for name in getattr(policy, section):
             yield ("rule-kept", section, name), True
+    for key in facts_of_the_system(policy):
+        yield key, True
+    yield from unjudged_facts(policy)
     yield from _wording(policy)
 
 

@@ -34,7 +34,7 @@ def _widening(change: Change, old: Policy, new: Policy) -> str:
     kind, *rest = change.key
     say = _SENTENCES.get(kind)
     if say is None:
-        return f"What had no place here before may have one: {' '.join(rest)}."
+        return f"{_IN_SHORT.get(kind, 'What had no place here before may have one')}: {' '.join(filter(None, rest))}."
     return say(rest, change, new if change.after is not None else old)
 
 
@@ -107,6 +107,10 @@ def _purpose(rest: list[str], _change: Change, policy: Policy) -> str:
     return f"A new purpose: {_of(policy, 'purposes', rest[0])}"
 
 
+def _reached(rest: list[str], _change: Change, policy: Policy) -> str:
+    return f"Data reaches somebody in another way ({rest[1]}): {_of(policy, 'parties', rest[0])}"
+
+
 def _party(rest: list[str], _change: Change, policy: Policy) -> str:
     return f"Somebody new is given data: {_of(policy, 'parties', rest[0])}"
 
@@ -140,11 +144,27 @@ _SENTENCES: dict[str, Callable[[list[str], Change, Policy], str]] = {
     "purpose": _purpose,
     "party": _party,
     "party-may": _party,
+    "party-reached": _reached,
     "part-has-field": _part,
+    "part-carried-by": _part,
+    "part-written-as": _part,
     "unsealed": _part,
     "clause-kept": _given_up,
     "rule-kept": _given_up,
 }
+
+_IN_SHORT = {
+    **dict.fromkeys(("call", "call-plain", "call-query", "call-header"), "A call that leaves may be made otherwise"),
+    **dict.fromkeys(("broker-user", "broker-plugin"), "Somebody more may stand between our services"),
+    **dict.fromkeys(
+        ("database", "column-pseudonymous", "column-plain", "column-with-boxes", "called-alike"), "More may be stored"
+    ),
+    **dict.fromkeys(("message-member", "message-plain"), "More may be said between our services"),
+    **dict.fromkeys(("log-field", "metric-label"), "More may be written down about the running system"),
+    **dict.fromkeys(("setting", "table-keeps", "added-only"), "What our servers kept true is not kept any more"),
+    "searched": "A place is not searched any more",
+}
+"""Kinds that are told by their names: what they are about has no statement in the policy."""
 
 
 def _of(policy: Policy, section: str, name: str) -> str:
