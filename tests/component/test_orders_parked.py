@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import kombu
 import psycopg
 import pytest
 
-from shared.delivery import parked, topology
+from shared.delivery import parked
 from shared.delivery.parked import Wanted
 from tests.component.events import Canary, envelope, order_placed
 from tests.integration.facts import wait_for
@@ -71,12 +70,7 @@ def give_up(scene: Scene, *events: dict[str, Any]) -> None:
     """What consumers that crash do, until the broker gives these up. Orders does not run."""
     for event in events:
         scene.wire.publish("storefront.events", event["type"], event)
-    with kombu.Connection(scene.admin_uri) as connection:
-        channel = connection.default_channel
-        for _ in range((topology.DELIVERY_LIMIT + 1) * len(events)):
-            if (message := channel.basic_get("orders.intake")) is not None:
-                channel.basic_reject(message.delivery_info["delivery_tag"], requeue=True)
-    wait_for(lambda: scene.wire.waiting("orders.parked") == len(events), "the broker to give up")
+    scene.wire.reject_to_the_end("orders.intake", lambda: scene.wire.waiting("orders.parked") == len(events))
 
 
 @pytest.mark.parametrize("has_expired", [False, True])

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import kombu
 import psycopg
 import pytest
 
@@ -94,13 +93,8 @@ def give_up(scene: Scene, *events: Event) -> None:
     """Do to these what consumers that crash do, until the broker gives them up. No service may run."""
     before = scene.wire.waiting(PARKED_QUEUE)
     say(scene, *events)
-    with kombu.Connection(scene.admin_uri) as connection:
-        channel = connection.default_channel
-        for _ in range((topology.DELIVERY_LIMIT + 1) * len(events)):
-            if (message := channel.basic_get(QUEUE)) is not None:
-                channel.basic_reject(message.delivery_info["delivery_tag"], requeue=True)
-        wait_for(lambda: scene.wire.waiting(PARKED_QUEUE) == before + len(events), "the broker to give up")
-    assert scene.wire.waiting(QUEUE) == 0
+    scene.wire.reject_to_the_end(QUEUE, lambda: scene.wire.waiting(PARKED_QUEUE) == before + len(events))
+    wait_for(lambda: scene.wire.waiting(QUEUE) == 0, "the queue to be empty")
 
 
 # ── replay ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -133,5 +133,20 @@ class Wire:
         with connection_to(self.uri) as connection:
             return int(connection.default_channel.queue_declare(queue, passive=True).message_count)
 
+    def reject_to_the_end(self, queue: str, is_over: Callable[[], bool]) -> None:
+        """Give every message of a queue back, as consumers that crash do, until the broker has given them up.
+
+        What is given back stands ready again a moment later: a queue that has nothing now is asked again.
+        """
+        with connection_to(self.uri) as connection:
+            channel = connection.default_channel
+
+            def are_given_up() -> bool:
+                while (message := channel.basic_get(queue)) is not None:
+                    channel.basic_reject(message.delivery_tag, requeue=True)
+                return is_over()
+
+            wait_for(are_given_up, f"the broker to give up what is in {queue}")
+
     def ear(self, *exchanges: str, queue: str | None = None) -> Ear:
         return Ear(self.uri, *exchanges, queue=queue)
