@@ -46,9 +46,10 @@ def probe(scene: Scene, amqp: BrokerProxy) -> Service:
 
 @pytest.fixture
 def running(probe: Service, database: DatabaseProxy) -> Iterator[Service]:
-    """The probe, up (again); the same process must stand at the end."""
+    """The probe, up (again), and free of what an earlier test left it; the same process must stand at the end."""
     probe.start()
     probe.rows("delete from held")
+    probe.settled()
     yield probe
     assert probe.program.pid is not None
 
@@ -106,7 +107,9 @@ class Load:
         self.come_in_turn()
         wait_for(lambda: numbers <= {number for number, _ in self._look()}, "every neighbour")
         running.settled()
-        assert running.rows("select reason from held where body like %s", f"%{self.poison}%") == [("probe_parked",)]
+        poison = "select reason from held where body like %s and state = 'parked'"
+        kept = wait_for(lambda: running.rows(poison, f"%{self.poison}%"), "the poison to be parked")
+        assert kept == [("probe_parked",)]
         wait_for(lambda: self._scene.wire.waiting("payments.events") == 0, "the queue to be empty: what came again is known")
 
     def _look(self) -> list[tuple[str, str]]:
@@ -146,8 +149,10 @@ def no_queue_bound(scene: Scene) -> Iterator[None]:
     with kombu.Connection(scene.admin_uri) as connection:
         for queue in hearers:
             connection.default_channel.queue_unbind(queue, "payments.events", "payment_captured")
-    yield
-    topology.declare(scene.admin_uri)
+    try:
+        yield
+    finally:
+        topology.declare(scene.admin_uri)
 
 
 @contextmanager
@@ -156,10 +161,13 @@ def a_full_queue(scene: Scene) -> Iterator[None]:
     with kombu.Connection(scene.admin_uri) as connection:
         channel = connection.default_channel
         channel.queue_declare("full", arguments={"x-max-length": 1, "x-overflow": "reject-publish"}, auto_delete=False)
-        scene.wire.publish("", "full", b"it is full")
-        channel.queue_bind("full", "payments.events", "payment_captured")
-        yield
-        channel.queue_delete("full")
+        try:
+            scene.wire.publish("", "full", b"it is full")
+            channel.queue_bind("full", "payments.events", "payment_captured")
+            yield
+        finally:
+            with kombu.Connection(scene.admin_uri) as another:  # whatever became of the first
+                another.default_channel.queue_delete("full")
 
 
 @pytest.mark.parametrize("refusing", [no_queue_bound, a_full_queue])
@@ -218,7 +226,8 @@ def test_a_channel_closed_over_an_exchange_that_is_gone(running: Service, scene:
 def test_the_channels_of_consumer_and_publisher_closed_in_mid_run(running: Service, amqp: BrokerProxy, load: Load) -> None:
     before = {message: lines(running, message) for message in ("consumer_disconnected", "publisher_disconnected")}
     load.say()
-    assert amqp.close_channels() >= 2
+    # A relay that has nothing to say may have no connection yet.
+    wait_for(lambda: amqp.close_channels() >= 2, "both to have a channel, and to be told that it is closed")
     wait_for(lambda: lines(running, "consumer_disconnected") > before["consumer_disconnected"], "the consumer to notice")
     load.arrives(running)
 
@@ -241,7 +250,7 @@ def test_a_broker_that_blocks_its_publishers(
         wait_for(lambda: said(probe, "in_doubt") > 0, "the publisher to give up its first try")
         assert probe.ask("GET", "/health").status == 200
         assert standing(probe) == load.events
-        assert probe.rows("select state from held") == [("parked",)]
+        wait_for(lambda: probe.rows("select state from held") == [("parked",)], "the poison to be parked")
     finally:
         scene.broker.control(*off)
     pid = probe.program.pid
