@@ -34,6 +34,12 @@ class SilentWay:
         for pair in self._open | self._silent:
             _end(pair)
 
+    @property
+    def connections(self) -> int:
+        """How many are open and not silent."""
+        with self._lock:
+            return len(self._open)
+
     def fall_silent(self) -> int:
         """Pass nothing more through the connections that are open; how many there are."""
         with self._lock:
