@@ -8,6 +8,7 @@ from deploy.local.broker_cluster import BrokerCluster
 from deploy.local.postgres_pair import PostgresPair
 from deploy.local.stack import Stack
 from tests.e2e.day import Day
+from tests.integration.facts import wait_for
 from tests.integration.quorum import every_node_is_in_step, kill_and_bring_back, leaders, node_that_leads_most
 
 pytestmark = pytest.mark.slow
@@ -21,7 +22,8 @@ def test_each_node_in_turn_is_killed_first_the_leader_and_comes_back(clustered: 
     assert isinstance(cluster, BrokerCluster)
     every_node_is_in_step(cluster)
     left = {node.node for node in cluster.members}
-    assert set(leaders(cluster).values()) == {node_that_leads_most(cluster, left).node}, "one node leads all queues"
+    first = {node_that_leads_most(cluster, left).node}
+    wait_for(lambda: set(leaders(cluster).values()) == first, "one node to lead all queues")
     day.place(IN_FLIGHT + 600)
     # In which wave each is killed: of orders coming in, of parcels leaving, of parcels leaving and arriving.
     for limit, handed_over in ((0, 0), (250, 50), (600 - MOST_IN_A_ROUND, 300)):

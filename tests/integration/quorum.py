@@ -48,8 +48,12 @@ def leaders(cluster: BrokerCluster) -> dict[str, str]:
 
 def node_that_leads_most(cluster: BrokerCluster, among: set[str]) -> PrivateBroker:
     """Of the nodes named in `among` the one that leads the most queues, at least one."""
-    led = Counter(node for node in leaders(cluster).values() if node in among)
-    [(name, _)] = led.most_common(1)
+
+    def led() -> Counter[str]:
+        now = leaders(cluster)
+        return Counter(node for node in now.values() if node in among and now.keys() == _queues())
+
+    [(name, _)] = wait_for(led, "every queue to have a leader").most_common(1)
     return next(it for it in cluster.members if it.node == name)
 
 
