@@ -31,14 +31,14 @@ from shared.cli.tally import Tally
 from shared.cli.workers import Workers
 from tests.component.events import order_placed
 from tests.integration.facts import rows, wait_for
-from tests.integration.scene import Service, new_number
+from tests.integration.scene import LONG_LADDER, Service, new_number
 from tests.integration.wire import Wire
 
 CALM = ("--lose-answers", "0", "--repeat-webhooks", "0", "--decline", "0")
 # A successor looks often for what was left behind, and does not wait hours where a test need not.
-TUNED = {"SWEEP_SECONDS": "0.3", "LATER_RUNGS_SECONDS": "0.2,0.2,0.3,0.5,1,1,1,1,1,1,2,2,2"}
+TUNED = {"SWEEP_SECONDS": "0.3", "LATER_RUNGS_SECONDS": LONG_LADDER}
 # What a process that is about to die leaves behind is soon anybody's.
-SHORT_LEASES = {"PUBLISH_LEASE_SECONDS": "2", "LEASE_SECONDS": "3", "CALL_SECONDS": "2", "DOUBT_SECONDS": "0.5"}
+SHORT_LEASES = {"PUBLISH_LEASE_SECONDS": "4", "LEASE_SECONDS": "8", "CALL_SECONDS": "6", "DOUBT_SECONDS": "0.5"}
 ANSWERS_OF_A_COMPLETED_ORDER = {"order_accepted", "shipment_dispatched", "shipment_delivered", "order_completed"}
 _BILLING = {
     "given_name": "Ana",

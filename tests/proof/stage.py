@@ -18,6 +18,7 @@ from deploy.local import servers, unprivileged
 from deploy.local.configuration import SANDBOXES, SERVICES, Configuration, Sandbox
 from deploy.local.stack import ROOT, Stack
 from shared.delivery.steps import DIE_AT
+from tests.integration.scene import LONG_LADDER
 from tests.proof.recorder import Recorder
 
 CALM = ("--seed", "7", "--lose-answers", "0.05", "--repeat-webhooks", "0.05", "--decline", "0")
@@ -26,7 +27,7 @@ _SETTINGS = {
     "LOG_LEVEL": "DEBUG",
     "ACCEPT_CLEAR_PARTS_OVER_AMQP": "false",
     # What a service of the product waits seconds or minutes for, the proof need not.
-    "LATER_RUNGS_SECONDS": "0.3,0.3,0.5,0.5,1,1,1,1,2,2,2,2,2,2",
+    "LATER_RUNGS_SECONDS": LONG_LADDER,
     "SWEEP_SECONDS": "0.3",
     "LEASE_SECONDS": "4",
     "CALL_SECONDS": "2.5",
