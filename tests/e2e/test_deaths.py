@@ -13,6 +13,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -53,6 +54,8 @@ def times_of(service: str, step: str) -> int:
     random = Random(f"{SEED} {service} {step}")
     if step in NEEDS_A_LEFT_OVER:
         return 1
+    if step in ("confirmed", "forgotten"):
+        return 2  # a relay that is slow has many events confirmed and forgotten at a time: a third time may be behind all work
     return random.randint(1, 8) if step in CALL_STEPS[:3] else random.randint(2, 4)
 
 
@@ -135,16 +138,15 @@ class Life:
         return self._noted_in.read_text().split() if self._noted_in.exists() else []
 
 
-def work_until_it_is_over(run: Run, life: Life) -> set[str]:
+def work_until_it_is_over(run: Run, life: Life, handfuls: list[list[dict[str, Any]]]) -> set[str]:
     """Publish handfuls of orders, in small waves, until the process dies of them; gives the numbers."""
     numbers: set[str] = set()
 
     def is_over() -> bool:
-        return life.is_over or not run.on_the_way(numbers)
+        return life.is_over or not (run.on_the_way(numbers) or run.unfinished(numbers) or run.left(life.service.name))
 
-    for _ in range(MOST_HANDFULS):
+    for events in handfuls:
         life.wait_ready()
-        events = run.prepare(HANDFUL)
         for start in range(0, HANDFUL, WAVE):
             numbers.update(run.publish(events[start : start + WAVE]))
         wait_for(is_over, "a death, or the end of these orders")
@@ -156,10 +158,11 @@ def work_until_it_is_over(run: Run, life: Life) -> set[str]:
 def kill_at(run: Run, table: Table, service: str, step: str) -> None:
     """One point: the service dies there, comes back, and everything ends as if nothing had been."""
     row = table.rows[service, step] = Row(times_of(service, step))
+    handfuls = [run.prepare(HANDFUL) for _ in range(MOST_HANDFULS)]  # while all are there who seal
     run.service(service).kill()
     first = dies_first_at(service, step)
     victim = Life(run, service, f"{first}:{times_of(service, first)}")
-    numbers = work_until_it_is_over(run, victim)
+    numbers = work_until_it_is_over(run, victim, handfuls)
     row.unfinished = len(run.unfinished(numbers)) + run.left(service)
     if first != step:
         table.noted[service] |= set(victim.noted())
