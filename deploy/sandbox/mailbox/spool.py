@@ -74,6 +74,9 @@ class Spool:
         os.lseek(self._descriptor, 0, os.SEEK_SET)
 
     def _write(self, file_name: str, content: bytes) -> None:
-        descriptor = os.open(self._folder / file_name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        """All of a file or nothing: who finds it by its name reads it whole."""
+        draft = self._folder / f"{file_name}.new"
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with open(descriptor, "wb") as file:
             file.write(content)
+        draft.replace(self._folder / file_name)

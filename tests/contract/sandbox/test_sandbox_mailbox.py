@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.integration.facts import wait_for
+
 
 @pytest.fixture(scope="module")
 def mailbox(start):
@@ -51,8 +53,9 @@ def test_a_mail_is_kept_as_files_and_counted_once(start):
     assert mailbox.summary()["repeats"] == 1
     page = mailbox.ask("GET", "/_sandbox/mails/1")
     assert "Guten Tag, Frau Müller" in page.content.decode()
-    assert mailbox.stop() == 0
     folder = mailbox.books_folder / "mails"
+    wait_for((folder / "3-other.txt").exists, "the last mail's last file")  # an end waits a second for them at most
+    assert mailbox.stop() == 0
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     stems = ("1-order_confirmation", "2-shipment", "3-other")
     expected = {f"{stem}.{end}" for stem in stems for end in ("eml", "html", "txt")}
