@@ -6,20 +6,23 @@ import re
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.orders import oversight_store
 from services.orders.oversight_store import HoldRecord, HoldWord
+from services.orders.staff import FOLLOW_RIGHTS
 from shared.contracts.errors import Fault, Refused
 from shared.contracts.events import DataReleased, IncidentNoticed, LegalHoldLifted, LegalHoldPlaced, RecordAnchored
 from shared.contracts.values import OrderKey
 from shared.database import Database
-from shared.delivery.entrypoints import Door, hears
+from shared.delivery.entrypoints import hears
 from shared.delivery.reading import faults_of
 from shared.delivery.work import Ending, Work
 from shared.dependencies import Made
-from shared.http_door import Answer, Request, StatusError, serve
+from shared.http_door import Answer, Request, StatusError
 from shared.policy import load
+from shared.staffing.desk import Seat
+from shared.staffing.door import StaffDoor, staffed
 
 PLACED, LIFTED, RELEASED = "placed", "lifted", "released"
 MOST_SHOWN = 1000
@@ -27,7 +30,7 @@ _ADDENDUM = re.compile(r"A-[0-9]{2}")
 
 
 class HoldForm(BaseModel):
-    """What staff send: which order, what is done, by which clause or addendum of the policy, and who says so (a staff name, no e-mail)."""
+    """What staff send: which order, what is done, and by which clause or addendum of the policy."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -35,14 +38,13 @@ class HoldForm(BaseModel):
     order_number: str
     deed: Literal["placed", "lifted"]
     clause: str
-    by: str = Field(pattern=r"^[A-Za-z0-9._-]{2,40}$")
 
 
 def _holds(settings: Any) -> HoldRecord:
     return HoldRecord(Database(settings.database_url, name="orders.holds", most_connections=1))
 
 
-class Oversight(Door):
+class Oversight(StaffDoor):
     """See the module."""
 
     holds = Made(_holds)
@@ -55,8 +57,8 @@ class Oversight(Door):
     def incident_noticed(self, event: IncidentNoticed, work: Work[Any]) -> None:
         oversight_store.open_incident(work.store.connection, event)
 
-    @serve("POST", "/holds", token="staff_token")
-    def change_hold(self, request: Request) -> Answer:
+    @staffed("POST", "/holds", FOLLOW_RIGHTS)
+    def change_hold(self, request: Request, seat: Seat) -> Answer:
         try:
             form = HoldForm.model_validate_json(request.body)
         except ValidationError as error:
@@ -65,7 +67,7 @@ class Oversight(Door):
         if not _is_of_policy(form.clause):
             raise StatusError(422, "clause_unknown", "/clause")
         key = OrderKey(form.source, form.order_number)
-        word = HoldWord(key, form.deed, form.clause, form.by, datetime.now(UTC))
+        word = HoldWord(key, form.deed, form.clause, seat.account, datetime.now(UTC))
         ending = self.asks("note_hold", [(word, key)])[0]
         if ending.kind == "refused":
             raise StatusError(409 if ending.code == f"hold_{form.deed}_before" else 404, ending.code)
@@ -95,8 +97,8 @@ class Oversight(Door):
         word = HoldWord(event.about(), RELEASED, event.clause, said_by, event.given_at, event.part, event.dossier)
         oversight_store.add_word(work.store.connection, word)
 
-    @serve("GET", "/holds", token="staff_token")
-    def show_holds(self, _request: Request) -> Answer:
+    @staffed("GET", "/holds", FOLLOW_RIGHTS)
+    def show_holds(self, _request: Request, _seat: Seat) -> Answer:
         shown = [
             {
                 "source": word.key.shop,

@@ -114,7 +114,7 @@ class RightsDoor(OrdersDesk):
 
     # ── what is open ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @staffed("GET", "/requests", FOLLOW_RIGHTS, token="staff_token")
+    @staffed("GET", "/requests", FOLLOW_RIGHTS)
     def requests(self, request: HttpRequest, _seat: Seat) -> Answer:
         limit, state = request.query.get("limit", "100"), request.query.get("state", "open")
         if not limit.isdecimal() or len(limit) > 4 or not 1 <= int(limit) <= MOST_SHOWN:
@@ -124,7 +124,7 @@ class RightsDoor(OrdersDesk):
         found = self.request_reads.requests(also_ended=state == "all", limit=int(limit))
         return Answer(200, {"items": [_shown(one) for one in found]}, {"Cache-Control": "no-store"})
 
-    @staffed("GET", "/certificates/<request>", FOLLOW_RIGHTS, token="staff_token")
+    @staffed("GET", "/certificates/<request>", FOLLOW_RIGHTS)
     def certificate(self, request: HttpRequest, _seat: Seat) -> Answer:
         found = self.request_reads.certificates(request.values["request"])
         if not found:

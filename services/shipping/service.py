@@ -59,7 +59,6 @@ from shared.staffing.releases import Releasing
 WEBHOOK = "webhook"  # where a message came from that no queue held
 FILL_ORDER, CARRIER = "fill_order", "carrier"  # the purpose and to whom, in the policy's words
 LABEL_PAPER = "label"
-WAREHOUSE = "warehouse"  # what the record of openings says of whoever holds the staff token: the warehouse's machines
 LINES = Need("see", "purchase", ("lines", "placed_at"))
 NUMBERS = Need("see", "references", ("order_number", "parcel", "tracking_number"))
 PRINT_LINES = Need("print", "purchase", ("lines", "placed_at"))
@@ -191,14 +190,14 @@ class ShippingService(RightsHolder, Releasing):
         paper = PickList(item.pick_list, item.order_number, issued_at, item.shipping_service, lines)
         return Answer(200, render_pick_list(paper), PDF)
 
-    @staffed("GET", "/labels/<parcel>.pdf", PRINT_LABEL, token="staff_token")
+    @staffed("GET", "/labels/<parcel>.pdf", PRINT_LABEL)
     def label_paper(self, request: Request, seat: Seat) -> Answer:
         found = self.reads.label(request.values["parcel"])
         if found is None:
             raise StatusError(404, "label_unknown")
         key, customer_id, envelope = found
-        actor, to = seat.account or WAREHOUSE, to_staff(WAREHOUSE, "print", has_case=False)
-        opened = self.parts.open({key: (customer_id, envelope)}, purpose=FILL_ORDER, actor=actor, to=to)[key]
+        to = to_staff(seat.role, "print", has_case=False)
+        opened = self.parts.open({key: (customer_id, envelope)}, purpose=FILL_ORDER, actor=seat.account, to=to)[key]
         if isinstance(opened, BrownPaperError):
             raise StatusError(404, "label_paper_closed")
         if not opened.plaintext:

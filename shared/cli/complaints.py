@@ -15,7 +15,7 @@ import typer
 
 from shared.cli import settings as cli_settings
 from shared.cli.doors import Answered, Door
-from shared.cli.staff import first_line
+from shared.cli.sessions import As, PasswordStdin, session, told_why
 from shared.cli.storefront import EnvFile
 from shared.cli.terminal import Misused, NotDone, ending_clearly, say
 
@@ -23,13 +23,6 @@ complaints = typer.Typer(no_args_is_help=True, help="Complaints: cases with an o
 Case = Annotated[str, typer.Argument(metavar="CASE", help="The case's number, as the list shows it.")]
 Request = Annotated[str, typer.Argument(metavar="REQUEST", help="The id of the special request that is a complaint.")]
 Source = Annotated[str | None, typer.Option("--source", help="The shop's URI; needed only where several used this id.")]
-As = Annotated[str, typer.Option("--as", metavar="NAME", help="Who of the staff does it; the password is asked for.")]
-PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from the first line of standard input.")]
-_WHY = {
-    "name_or_password_wrong": "The name or the password is wrong.",
-    "policy_not_acknowledged": "The policy in force has to be acknowledged first.",
-    "not_granted": "The policy does not let this role do that.",
-}
 
 
 @complaints.command(name="list")
@@ -104,11 +97,9 @@ def _ask(door: Door, path: str, source: str | None, body: object) -> Any:
 @contextmanager
 def _told() -> Iterator[None]:
     try:
-        yield
+        with told_why():
+            yield
     except Answered as error:
-        for code in error.codes:
-            if code in _WHY:
-                raise NotDone(_WHY[code]) from None
         if error.status == 404:
             raise NotDone("There is no such request or case.") from None
         if error.status in (409, 422):
@@ -119,17 +110,8 @@ def _told() -> Iterator[None]:
 @contextmanager
 def _session(env: Path | None, who: str, from_stdin: bool) -> Iterator[Door]:
     """The door of notifications with a session of this member's, which ends with the command."""
-    settings = cli_settings.load(env)
-    settings.require("NOTIFICATIONS_HTTP_URL")
-    name, url = "The notifications service", settings["NOTIFICATIONS_HTTP_URL"]
-    password = first_line() if from_stdin else typer.prompt(f"Password of {who}", hide_input=True)
-    with _told():
-        begun = Door(name, url, patience_seconds=10).post_json("/staff/session", {"name": who, "password": password})
-    door = Door(name, url, token=begun["token"], patience_seconds=10)
-    try:
-        yield door
-    finally:
-        door.delete("/staff/session")
+    with session(cli_settings.load(env), "notifications", who, from_stdin=from_stdin) as seated:
+        yield seated.door
 
 
 __all__ = ["case_lines", "complaints"]

@@ -6,7 +6,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +15,7 @@ import typer
 from shared.cli import settings as cli_settings
 from shared.cli.doors import Answered, Door, Unreachable
 from shared.cli.packing import Size, packed
+from shared.cli.sessions import PasswordStdin, session
 from shared.cli.storefront import EnvFile
 from shared.cli.terminal import NotDone, complain, ending_clearly, say
 
@@ -29,7 +30,8 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9._~-]{1,128}", re.ASCII)
 class Crew:
     """A warehouse crew of one. Every step is safe to repeat: the doors take a second telling as the first.
 
-    `papers` is where pick lists and labels are kept; without it none are fetched. `done` counts what the doors called done,
+    `papers` is where pick lists and labels are kept; without it none are fetched. `token` is that of a session of the warehouse's staff;
+    without one the crew is a machine, and no label is shown to it. `done` counts what the doors called done,
     `refused` what they refused, by reason.
     """
 
@@ -38,6 +40,7 @@ class Crew:
         settings: Mapping[str, str],
         *,
         papers: Path | None = None,
+        token: str | None = None,
         sizes: Mapping[str, Size] | None = None,
         stop: threading.Event | None = None,
         on_trouble: Callable[[str], None] = lambda _: None,
@@ -48,14 +51,14 @@ class Crew:
         self._shipping = Door(
             "The shipping service",
             settings["SHIPPING_HTTP_URL"],
-            token=settings["STAFF_TOKEN"],
+            token=token or settings["STAFF_TOKEN"],
             ca_file=settings.get("DOORS_CA_FILE"),
             on_wait=on_trouble,
             stop=self._stop,
         )
         carrier = settings.get("CARRIER_SANDBOX_URL")
         self._carrier = Door("The carrier sandbox", carrier, on_wait=on_trouble, stop=self._stop) if carrier else None
-        self._papers = papers
+        self._papers, self._is_member = papers, token is not None
         self._sizes = sizes or {}
         self._on_trouble = on_trouble
         self._for_the_driver: set[str] = set()
@@ -144,7 +147,7 @@ class Crew:
             self.done["collected"] += len(some)
 
     def _keep(self, kind: str, items: Sequence[Mapping[str, Any]], key: str) -> None:
-        if self._papers is None:
+        if self._papers is None or (kind == "labels" and not self._is_member):
             return
         folder = self._papers / kind
         folder.mkdir(parents=True, exist_ok=True)
@@ -163,17 +166,26 @@ class Crew:
 
 def crew(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C, also when there is nothing to do.")] = False,
-    papers: Annotated[Path | None, typer.Option("--papers", metavar="DIR", help="Keep pick lists and labels (PDF) here.")] = None,
+    papers: Annotated[
+        Path | None, typer.Option("--papers", metavar="DIR", help="Keep pick lists and, with --as, labels (PDF) here.")
+    ] = None,
+    who: Annotated[
+        str | None, typer.Option("--as", metavar="NAME", help="Work as this member of the warehouse; the password is asked for.")
+    ] = None,
+    password_stdin: PasswordStdin = False,
     env: EnvFile = None,
 ) -> None:
     """Play the warehouse crew against a running stack: pick, pack and hand over until nothing is left to do.
 
     Where the carrier sandbox is ours, its driver is told to collect what was handed over.
     """
-    with ending_clearly():
+    with ending_clearly(), ExitStack() as ends:
         settings = cli_settings.load(env)
-        settings.require("SHIPPING_HTTP_URL", "STAFF_TOKEN")
-        player = Crew(settings, papers=papers, on_trouble=complain)
+        settings.require("SHIPPING_HTTP_URL", *([] if who else ["STAFF_TOKEN"]))
+        token = ends.enter_context(session(settings, "shipping", who, from_stdin=password_stdin)).token if who else None
+        if papers is not None and token is None:
+            complain("A label shows who lives where: labels are kept for a member of the warehouse alone (--as NAME).")
+        player = Crew(settings, papers=papers, token=token, on_trouble=complain)
         try:
             player.work(follow=follow)
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import threading
 from collections.abc import Iterator
@@ -16,10 +17,14 @@ import typer
 from deploy.local.configuration import SANDBOXES
 from deploy.local.processes import StartError
 from deploy.local.stack import ROOT, Stack
+from shared.cli.acknowledging import acknowledge_at
 from shared.cli.order_sets.opening import NAMES, default_name, open_set
 from shared.cli.play import Demo, StackLike
 from shared.cli.progress import Picture
 from shared.cli.report import as_table, verdict, where_to_look
+from shared.cli.sessions import begin
+from shared.cli.settings import Settings
+from shared.cli.staff import make_account
 from shared.cli.storefront import source_of
 from shared.cli.terminal import NotDone, ending_clearly, out, say
 
@@ -62,6 +67,14 @@ def folders_of(folder: Path, papers: Path) -> dict[str, str]:
     return {what: str(path) for what, path in found.items() if path.is_dir()}
 
 
+def packer_at(settings: Settings) -> str:
+    """The token of a session of the demo's own packer, who is hired for it and has acknowledged the policy."""
+    name, password = "demo.packer", secrets.token_urlsafe(24)
+    _, services = make_account(settings, name, "warehouse", lambda: password)
+    acknowledge_at(settings, services, name, password)
+    return begin(settings, "shipping", name, password).token
+
+
 def demo(
     orders: Annotated[int, typer.Option("--orders", "-n", min=1, help="How many orders to play.")] = 200,
     from_: Annotated[
@@ -94,7 +107,8 @@ def demo(
             order_set = open_set(from_ or default_name(), source=source_of(stack.env), orders=orders, seed=seed)
             picture.note(f"Playing {orders} order(s) from {order_set.name}.")
             papers = folder / "papers"
-            player = Demo(stack, order_set, papers=papers, picture=picture, kill=kill or ())
+            token = packer_at(Settings(stack.env))
+            player = Demo(stack, order_set, papers=papers, token=token, picture=picture, kill=kill or ())
             with picture:
                 outcome = player.play(orders if order_set.name in NAMES else None)
             outcome = replace(outcome, folders=folders_of(folder, papers))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from shared.cli import (
+    acknowledging,
     backups,
     crew,
     demo,
@@ -47,6 +48,7 @@ privacy.app.command(name="campaigns")(publishing.campaigns)
 privacy.app.command(name="retention")(retaining.retention)
 privacy.app.add_typer(retaining.hold, name="hold")
 privacy.app.command(name="release")(releasing.release)
+staff.app.command(name="acknowledge")(acknowledging.acknowledge)
 app.add_typer(staff.app, name="staff")
 app.command(name="backup")(backups.backup)
 app.command(name="restore")(backups.restore)

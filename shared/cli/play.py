@@ -48,6 +48,7 @@ class Demo:
         order_set: OrderSet,
         *,
         papers: Path,
+        token: str | None = None,
         picture: Picture,
         kill: Sequence[str] = (),
         nothing_moves_seconds: float = _NOTHING_MOVES_SECONDS,
@@ -70,6 +71,7 @@ class Demo:
         self._crew = Crew(
             self._settings,
             papers=papers,
+            token=token,
             sizes=order_set.product_sizes,
             stop=self._stop,
             on_trouble=picture.note,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ import typer
 
 from shared.cli import settings as cli_settings
 from shared.cli.doors import Answered, Door
+from shared.cli.sessions import As, PasswordStdin, session, told_why
 from shared.cli.storefront import EnvFile
 from shared.cli.terminal import Misused, NotDone, ending_clearly, say
 from shared.custody.certificates import Proof, prove
@@ -23,6 +25,9 @@ _KEY_MEMBERS = {"service", "key_id", "public_key"}
 
 
 def requests(
+    *,
+    who: As,
+    password_stdin: PasswordStdin = False,
     also_ended: Annotated[bool, typer.Option("--all", help="Those that have ended too.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="The most to show.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -30,7 +35,8 @@ def requests(
 ) -> None:
     """List what persons asked for and is open, the oldest first, with what each waits for."""
     with ending_clearly():
-        answer = _door(env).get_json("/requests", state="all" if also_ended else "open", limit=limit)
+        with _session(env, who, password_stdin) as door:
+            answer = door.get_json("/requests", state="all" if also_ended else "open", limit=limit)
         if as_json:
             say(json.dumps(answer))
         else:
@@ -40,6 +46,7 @@ def requests(
 
 def prove_erasure(
     request: Annotated[str, typer.Argument(metavar="REQUEST", help="The erasure's request id.")],
+    *,
     source: Annotated[
         str | None, typer.Option("--source", help="The shop's URI; needed only where several used this id.")
     ] = None,
@@ -54,6 +61,11 @@ def prove_erasure(
         Path | None,
         typer.Option("--keys", metavar="FILE", help="Believe these public keys alone, kept by `privacy receipt-keys`."),
     ] = None,
+    who: Annotated[
+        str | None,
+        typer.Option("--as", metavar="NAME", help="The officer who asks for the certificate, where there is no --file."),
+    ] = None,
+    password_stdin: PasswordStdin = False,
     env: EnvFile = None,
 ) -> None:
     """Verify the certificate of an erasure: signatures, holders by the policy, what was left, dates. Exit code 1 where it proves nothing.
@@ -61,13 +73,16 @@ def prove_erasure(
     The keys are those that orders shows now, unless others are given; those that came with a certificate are not believed.
     """
     with ending_clearly():
-        certificate = _read(file) if file is not None else _fetch(_door(env), request, source)
-        if keys is not None:
-            trusted = _keys_in(keys)
-        elif file is None:
-            trusted = _door(env).get_json("/receipt_keys")
-        else:
+        if file is not None and keys is None:
             raise Misused(f"Nothing is proved without trusted keys: give a file of them with --keys. {KEEP_KEYS}")
+        if file is not None:
+            certificate = _read(file)
+        elif who is None:
+            raise Misused("Say who asks for the certificate with --as, or where it lies with --file.")
+        else:
+            with _session(env, who, password_stdin) as door:
+                certificate = _fetch(door, request, source)
+        trusted = _keys_in(keys) if keys is not None else _open_door(env).get_json("/receipt_keys")
         if save is not None:
             save.write_text(json.dumps(certificate, indent=1) + "\n", "utf-8")
         proof = prove(certificate, load(), trusted)
@@ -86,7 +101,7 @@ def receipt_keys(
 ) -> None:
     """Keep the public keys that receipts and certificates are signed with. What was kept before must be among them."""
     with ending_clearly():
-        shown = _door(env).get_json("/receipt_keys")
+        shown = _open_door(env).get_json("/receipt_keys")
         lost = [key["key_id"] for key in (_keys_in(save) if save.exists() else []) if key not in shown]
         if lost:
             raise NotDone(f"Orders does not show any more what is in {save}: {', '.join(lost)}. Nothing was written.")
@@ -125,16 +140,19 @@ def proof_lines(proof: Proof) -> Iterator[str]:
         yield "Until then whoever has an old backup of a keyring, its old master key and an old copy of the data could still read."
 
 
-def _door(env: Path | None) -> Door:
+@contextmanager
+def _session(env: Path | None, who: str, from_stdin: bool) -> Iterator[Door]:
+    """The door of orders with a session of this officer's, which ends with the command."""
+    with session(cli_settings.load(env), "orders", who, from_stdin=from_stdin) as seated, told_why():
+        yield seated.door
+
+
+def _open_door(env: Path | None) -> Door:
+    """The door of orders as anybody has it."""
     settings = cli_settings.load(env)
-    settings.require("ORDERS_HTTP_URL", "STAFF_TOKEN")
-    return Door(
-        "The orders service",
-        settings["ORDERS_HTTP_URL"],
-        token=settings["STAFF_TOKEN"],
-        ca_file=settings.get("DOORS_CA_FILE"),
-        patience_seconds=10,
-    )
+    settings.require("ORDERS_HTTP_URL")
+    ca_file = settings.get("DOORS_CA_FILE")
+    return Door("The orders service", settings["ORDERS_HTTP_URL"], ca_file=ca_file, patience_seconds=10)
 
 
 def _fetch(door: Door, request: str, source: str | None) -> Any:

@@ -12,13 +12,13 @@ import typer
 from deploy.local.databases import SERVICES
 from shared.cli import settings as cli_settings
 from shared.cli.doors import Answered, Door
+from shared.cli.sessions import As, PasswordStdin, session, told_why
 from shared.cli.storefront import EnvFile, source_of
 from shared.cli.terminal import Misused, NotDone, ending_clearly, say
 
 hold = typer.Typer(no_args_is_help=True, help="Orders whose data must stay because the law says so.")
 Order = Annotated[str, typer.Argument(help="The order's number.")]
 Clause = Annotated[str, typer.Option("--clause", help="The promise of the policy, or the addendum, that lets it: 53, A-10.")]
-By = Annotated[str, typer.Option("--by", help="Who of the staff says so: a staff name, no e-mail address.")]
 Source = Annotated[str | None, typer.Option("--source", help="The shop, where there is more than one.")]
 _READ_ONLY = "-c default_transaction_read_only=on -c statement_timeout=10000 -c jit=off"
 _EVERY_SECONDS = 600.0  # RETENTION_SECONDS, unless set
@@ -82,10 +82,14 @@ def clearing_lines(rows: list[ClearingRow], at: datetime, every: timedelta) -> l
 
 
 @hold.command()
-def add(order: Order, clause: Clause, by: By, source: Source = None, env: EnvFile = None) -> None:
+def add(
+    order: Order, clause: Clause, *, who: As, password_stdin: PasswordStdin = False, source: Source = None, env: EnvFile = None
+) -> None:
     """Keep what every service has of an order, whatever its time, until the hold is lifted."""
     with ending_clearly():
-        answer = _say_word(cli_settings.load(env), order, "placed", clause, by, source)
+        settings = cli_settings.load(env)
+        with session(settings, "orders", who, from_stdin=password_stdin) as seated:
+            answer = _say_word(seated.door, settings, order, "placed", clause, source)
         say(f"{order} is held by {clause}.")
         if answer["erased_by"] is None:
             say("The person of this order was erased before: there is nothing left that it could keep of them.")
@@ -94,26 +98,33 @@ def add(order: Order, clause: Clause, by: By, source: Source = None, env: EnvFil
 
 
 @hold.command()
-def lift(order: Order, clause: Clause, by: By, source: Source = None, env: EnvFile = None) -> None:
+def lift(
+    order: Order, clause: Clause, *, who: As, password_stdin: PasswordStdin = False, source: Source = None, env: EnvFile = None
+) -> None:
     """Let an order's data go in its time again."""
     with ending_clearly():
-        _say_word(cli_settings.load(env), order, "lifted", clause, by, source)
+        settings = cli_settings.load(env)
+        with session(settings, "orders", who, from_stdin=password_stdin) as seated:
+            _say_word(seated.door, settings, order, "lifted", clause, source)
         say(f"{order} is not held any more.")
 
 
 @hold.command(name="list")
-def list_words(env: EnvFile = None) -> None:
-    """Show every word about legal holds, the newest first."""
+def list_words(*, who: As, password_stdin: PasswordStdin = False, env: EnvFile = None) -> None:
+    """Show every word about legal holds, the newest first, each with the account that said it."""
     with ending_clearly():
-        for word in _door(cli_settings.load(env)).get_json("/holds")["items"]:
+        with session(cli_settings.load(env), "orders", who, from_stdin=password_stdin) as seated, told_why():
+            words = seated.door.get_json("/holds")["items"]
+        for word in words:
             given = f": {word['part']} for {word['dossier']}" if word["part"] else ""
             say(f"{word['at'][:19]} {word['deed']:7} {word['order_number']} by {word['clause']}, said by {word['by']}{given}")
 
 
-def _say_word(settings: cli_settings.Settings, order: str, deed: str, clause: str, by: str, source: str | None) -> Any:
-    form = {"source": source or source_of(settings), "order_number": order, "deed": deed, "clause": clause, "by": by}
+def _say_word(door: Door, settings: cli_settings.Settings, order: str, deed: str, clause: str, source: str | None) -> Any:
+    form = {"source": source or source_of(settings), "order_number": order, "deed": deed, "clause": clause}
     try:
-        return _door(settings).post_json("/holds", form)
+        with told_why():
+            return door.post_json("/holds", form)
     except Answered as error:
         if error.status == 404:
             raise NotDone(f"There is no order {order}.") from None
@@ -122,17 +133,6 @@ def _say_word(settings: cli_settings.Settings, order: str, deed: str, clause: st
         if error.status == 422:
             raise Misused(f"That is not taken ({', '.join(error.codes)}).") from None
         raise
-
-
-def _door(settings: cli_settings.Settings) -> Door:
-    settings.require("ORDERS_HTTP_URL", "STAFF_TOKEN")
-    return Door(
-        "The orders service",
-        settings["ORDERS_HTTP_URL"],
-        token=settings["STAFF_TOKEN"],
-        ca_file=settings.get("DOORS_CA_FILE"),
-        patience_seconds=10,
-    )
 
 
 __all__ = ["ClearingRow", "clearing_lines", "hold", "retention"]

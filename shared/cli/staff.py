@@ -54,23 +54,40 @@ def add(
     with ending_clearly():
         if NAME.fullmatch(name) is None:
             raise Misused("A staff name is 2 to 40 small letters, digits, dots, dashes and underscores.")
-        services = StaffPermits(load().staff.values()).services_of(role)
-        if not services:
-            raise Misused(f"There is no role {role}: there are {', '.join(load().roles)}.")
-        with _connected(cli_settings.load(env), services) as connections:
-            found = {service: store.member_named(it, name) for service, it in connections.items()}
-            known = next((it for it in found.values() if it is not None), None)
-            if all(found.values()) or (known is not None and known.role != role):
-                raise NotDone(f"There is a member {name} already.")
-            if known is None:
-                password = _password(password_stdin)
-                known = Member(f"staff-{secrets.token_hex(6)}", name, role, is_active=True, secret_hash=secret_hash_of(password))
-            for service in services:
-                if found[service] is None:
-                    store.save_member(connections[service], known, datetime.now(UTC))
+        known, services = make_account(cli_settings.load(env), name, role, lambda: _password(password_stdin))
         say(
             f"{name} is {known.account}, {role}, at {', '.join(services)}. The policy is to be acknowledged at each of these doors first."
         )
+
+
+def make_account(
+    settings: cli_settings.Settings, name: str, role: str, password: Callable[[], str]
+) -> tuple[Member, tuple[str, ...]]:
+    """The member and the services where they have an account now; `password` is asked where there is none yet. Raises Misused, NotDone."""
+    services = StaffPermits(load().staff.values()).services_of(role)
+    if not services:
+        raise Misused(f"There is no role {role}: there are {', '.join(load().roles)}.")
+    with _connected(settings, services) as connections:
+        found = {service: store.member_named(it, name) for service, it in connections.items()}
+        known = next((it for it in found.values() if it is not None), None)
+        if all(found.values()) or (known is not None and known.role != role):
+            raise NotDone(f"There is a member {name} already.")
+        if known is None:
+            secret_hash = secret_hash_of(password())
+            known = Member(f"staff-{secrets.token_hex(6)}", name, role, is_active=True, secret_hash=secret_hash)
+        for service in services:
+            if found[service] is None:
+                store.save_member(connections[service], known, datetime.now(UTC))
+    return known, services
+
+
+def services_of(settings: cli_settings.Settings, name: str) -> tuple[str, ...]:
+    """The services where there is an account of this name. Raises NotDone where there is none."""
+    with _connected(settings, SERVICES) as connections:
+        found = tuple(service for service, it in connections.items() if store.member_named(it, name) is not None)
+    if not found:
+        raise NotDone(f"There is no member {name}.")
+    return found
 
 
 @app.command()
@@ -174,4 +191,4 @@ def _period(settings: Mapping[str, str]) -> Period:
     return Period(timedelta(days=every), timedelta(days=float(settings.get("STAFF_ACKNOWLEDGE_GRACE_DAYS", _GRACE_DAYS))))
 
 
-__all__ = ["Row", "app", "first_line", "lines"]
+__all__ = ["Row", "app", "first_line", "lines", "make_account", "services_of"]

@@ -104,7 +104,8 @@ def source_of(request: Request) -> str:
 def staffed(method: str, path: str, *needs: Need, token: str | None = None, in_flight: int = 64) -> Callable[[F], F]:
     """The method `(request, seat) -> Answer` answers this route to members who may do all of `needs`.
 
-    `token` names the setting whose bearer token a machine shows here: it is no member, and sees what this route always showed it.
+    `token` names the setting whose bearer token a machine shows here: it is no member, and such a route shows and moves nothing but parcels
+    and orders by their numbers.
     """
     if not needs:
         raise ValueError("a door of staff says what it shows")

@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from shared.policy import load
+from shared.staffing import members as staff_members
+from shared.staffing import store
+from shared.staffing.passwords import secret_hash_of
 from tests.integration.facts import Reply, rows
 from tests.integration.scene import ROOT, SHOP, Service
 
@@ -48,6 +54,14 @@ def hire(env: Path, name: str, role: str) -> None:
     code, said = command("staff", "add", name, "--role", role, "--password-stdin", env=env, says=f"{PASSWORD}\n")
     assert code == 0, said
     assert PASSWORD not in said
+
+
+def hire_at(database_url: str, name: str, role: str) -> None:
+    """An account at one service alone, where not all of the role's services are up. Safe to repeat."""
+    with psycopg.connect(database_url) as connection:
+        if store.member_named(connection, name) is None:
+            member = staff_members.Member(f"staff-{name}", name, role, is_active=True, secret_hash=secret_hash_of(PASSWORD))
+            store.save_member(connection, member, datetime.now(UTC))
 
 
 class Member:
@@ -91,4 +105,4 @@ def openings(service: Service, actor: str) -> list[tuple[str, str, str]]:
     return [(str(row[0]), str(row[1]), str(row[2])) for row in found]
 
 
-__all__ = ["PASSWORD", "SERVICES", "VERSION", "Member", "command", "env_of", "hire", "openings"]
+__all__ = ["PASSWORD", "SERVICES", "VERSION", "Member", "command", "env_of", "hire", "hire_at", "openings"]

@@ -322,6 +322,8 @@ DOORS: dict[tuple[str, str], tuple[str, str, object, set[str]]] = {
     ("orders", "order"): ("GET", "/orders/{number}?source={shop}", None, {"customer_service", "privacy_officer"}),
     ("orders", "requests"): ("GET", "/requests", None, {"privacy_officer"}),
     ("orders", "certificate"): ("GET", "/certificates/r-1", None, {"privacy_officer"}),
+    ("orders", "hold"): ("POST", "/holds", {}, {"privacy_officer"}),
+    ("orders", "holds"): ("GET", "/holds", None, {"privacy_officer"}),
     ("orders", "preferences"): ("POST", "/staff/preferences", {"source": SHOP, "customer_id": "c"}, {"privacy_officer"}),
     ("payments", "payment"): ("GET", "/staff/payments/{number}?source={shop}", None, {"billing_clerk"}),
     ("payments", "billing"): ("POST", "/staff/payments/{number}/billing", {"source": SHOP, "case": "case-x"}, {"billing_clerk"}),
@@ -356,6 +358,16 @@ def test_nobody_without_a_session_is_let_in(services: dict[str, Service], servic
         assert (reply.status, reply.codes, reply.headers["Cache-Control"]) == (401, ["token_wrong"], "no-store")
 
 
+BY_NAME_ONLY = [("orders", "requests"), ("orders", "certificate"), ("orders", "hold"), ("orders", "holds"), ("shipping", "label")]
+
+
+@pytest.mark.parametrize(("service", "door"), BY_NAME_ONLY)
+def test_no_shared_token_opens_what_shows_a_person_or_acts_on_one(services: dict[str, Service], service: str, door: str) -> None:
+    method, path, body, _ = DOORS[service, door]
+    reply = services[service].ask(method, path, body, token=services[service].environment["STAFF_TOKEN"])
+    assert (reply.status, reply.codes) == (401, ["token_wrong"])
+
+
 # ── the warehouse, the limit, and what is written down ───────────────────────────────────────────────────────────────────────
 
 
@@ -369,10 +381,11 @@ def test_a_packer_prints_a_label_under_their_own_account(
     assert packer.ask("GET", f"/pick_lists/{parcel.pick_list}.pdf").body.startswith(b"%PDF")
     assert packer.ask("GET", f"/labels/{parcel.parcel}.pdf").body.startswith(b"%PDF")
     assert openings(services["shipping"], packer.account) == [("fill_order", "recipient", "opened")]
-    assert parcel.staff("GET", f"/labels/{parcel.parcel}.pdf").status == 200
-    assert openings(services["shipping"], "warehouse") == [("fill_order", "recipient", "opened")], (
-        "the machine is nobody of the staff"
-    )
+    assert parcel.staff("GET", f"/labels/{parcel.parcel}.pdf").status == 401, "the machine is nobody of the staff"
+    assert openings(services["shipping"], "warehouse") == []
+    assert parcel.staff("GET", f"/pick_lists/{parcel.pick_list}.pdf").status == 200, "what names nobody it may print"
+    for unknown in ("PC-AAAAAAAAAAAA-1", "%00"):
+        assert packer.ask("GET", f"/labels/{unknown}.pdf").status == 404
 
 
 def test_the_officer_sees_what_a_person_chose_and_asked_for(services: dict[str, Service], env: Path) -> None:

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 BROWNPAPER = Path(sys.executable).with_name("brownpaper")
 PHP_AMQPLIB = Path("/usr/share/php/PhpAmqpLib/autoload.php")  # where Debian's package has it
+PACKER, PASSWORD = "a.packer", "a sentence nobody guesses"
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,9 @@ def clone(running: Stack, tmp_path: Path) -> Path:
     (tmp_path / ".run").symlink_to(running.folder)
     (tmp_path / ".venv").symlink_to(Path(sys.executable).parents[1])
     (tmp_path / "docs").symlink_to(ROOT / "docs")
+    if PACKER not in _run([str(BROWNPAPER), "staff", "list"], tmp_path):
+        for words in (["add", PACKER, "--role", "warehouse"], ["acknowledge", PACKER]):
+            _run([str(BROWNPAPER), "staff", *words, "--password-stdin"], tmp_path, says=f"{PASSWORD}\n")
     return tmp_path
 
 
@@ -56,10 +60,10 @@ def _block(language: str, says: str) -> str:
     return str(found)
 
 
-def _run(command: list[str], folder: Path) -> str:
+def _run(command: list[str], folder: Path, says: str = "") -> str:
     environment = {name: os.environ[name] for name in ("PATH", "LANG", "HOME") if name in os.environ}
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+        command, cwd=folder, env=environment, input=says, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
     )
     assert done.returncode == 0, f"{command[0]} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -75,7 +79,7 @@ def _deliver(running: Stack, clone: Path, number: str) -> None:
 
     assert wait_until(lambda: state() == "picking", PATIENCE_SECONDS), state()
     papers = clone / "papers"
-    _run([str(BROWNPAPER), "crew", "--papers", str(papers)], clone)
+    _run([str(BROWNPAPER), "crew", "--papers", str(papers), "--as", PACKER, "--password-stdin"], clone, says=f"{PASSWORD}\n")
     assert wait_until(lambda: state() == "completed", PATIENCE_SECONDS), state()
     assert f"Order {number}: completed" in _run([str(BROWNPAPER), "orders", "show", number], clone)
     assert list((papers / "labels").glob("*.pdf"))

@@ -16,6 +16,7 @@ from shared.cli.main import app
 from shared.custody.certificates import prove
 from shared.policy import load
 from tests.component.events import Canary, envelope, order_placed
+from tests.component.staff_desk import PASSWORD, hire_at
 from tests.integration.facts import Reply, ask, everything_in, rows, wait_for
 from tests.integration.scene import SHOP, seal
 
@@ -47,8 +48,13 @@ def url(shop: Any, service: str, keyring: bool = False) -> str:
     return str(shop.env[f"{service.upper()}_{'KEYRING_' if keyring else ''}DATABASE_URL"])
 
 
-def staff(shop: Any, path: str) -> Reply:
-    return ask("GET", f"{shop.env['ORDERS_HTTP_URL']}{path}", token=shop.env["STAFF_TOKEN"])
+def staff(shop: Any, path: str, service: str = "orders", role: str = "privacy_officer") -> Reply:
+    """What a door shows a member of staff, who has a session there for this one look."""
+    door, name = shop.env[f"{service.upper()}_HTTP_URL"], f"a.{role}"
+    hire_at(url(shop, service), name, role)
+    token = ask("POST", f"{door}/staff/session", {"name": name, "password": PASSWORD}).json()["token"]
+    assert ask("POST", f"{door}/staff/acknowledgement", {"policy_version": load().version}, token=token).status == 200
+    return ask("GET", f"{door}{path}", token=token)
 
 
 def request_of(shop: Any, name: str) -> dict[str, Any]:
@@ -62,7 +68,7 @@ def state_of(shop: Any, number: str) -> str:
 
 def label_of(shop: Any, number: str) -> str:
     ((parcel,),) = rows(url(shop, "shipping"), "select parcel from shipments where order_number = %s", number)
-    paper = ask("GET", f"{shop.env['SHIPPING_HTTP_URL']}/labels/{parcel}.pdf", token=shop.env["STAFF_TOKEN"])
+    paper = staff(shop, f"/labels/{parcel}.pdf", "shipping", "warehouse")
     assert paper.status == 200
     return paper.body.decode("latin-1")
 

@@ -10,6 +10,8 @@ from shared.policy import load
 from tests.integration.facts import ask
 from tests.proof.stage import Stage
 
+OFFICER = "an.officer"
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -35,3 +37,12 @@ class Member:
         reply = ask(method, self.url + path, body, token=self.token)
         assert reply.status < 300, (method, reply.status)
         return reply.json()
+
+
+def hired_officer(stage: Stage) -> str:
+    """An officer for the commands, who has acknowledged the policy; gives the line with the password. Once in a run."""
+    line = f"{secrets.token_urlsafe(24)}\n"
+    for words in (("add", OFFICER, "--role", "privacy_officer"), ("acknowledge", OFFICER)):
+        code, _ = stage.command("staff", *words, "--password-stdin", says=line)
+        assert code == 0, "nobody was hired"
+    return line

@@ -20,6 +20,7 @@ from tests.proof.erasure import REQUEST, Erasure
 from tests.proof.expectations import Seen, judge, places_without_rule
 from tests.proof.keyholes import Keys
 from tests.proof.markers import PLANTED, Mint
+from tests.proof.member import OFFICER, hired_officer
 from tests.proof.people import WITHOUT_MARKER, undecided
 from tests.proof.places import Piece
 from tests.proof.planting import Planter
@@ -33,7 +34,6 @@ _COMMANDS = (
     ("parked", "list"),
     ("parked", "list", "--json"),
     ("stuck",),
-    ("privacy", "requests", "--all"),
     ("privacy", "retention"),
     ("privacy", "audit", "verify"),
 )
@@ -109,8 +109,10 @@ class Proof:
         erasure.copy()
         self.stage.up()
         erasure.run(shop, self.folder / "backups")
-        for words in (("privacy", "prove", REQUEST), *_COMMANDS):
-            self.printed.append(self.stage.command(*words)[1])
+        password = hired_officer(self.stage)
+        for words in (("privacy", "prove", REQUEST), ("privacy", "requests", "--all")):
+            self.printed.append(self.stage.command(*words, "--as", OFFICER, "--password-stdin", says=password)[1])
+        self.printed += [self.stage.command(*words)[1] for words in _COMMANDS]
         self.pieces += erasure.copies()
         return erasure.lines, erasure.faults
 

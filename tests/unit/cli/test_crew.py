@@ -146,11 +146,16 @@ def test_following_ends_only_when_stopped(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_papers_are_kept_by_name_and_fetched_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    crew = crew_at(monkeypatch, Warehouse(2), papers=tmp_path)
+    crew = crew_at(monkeypatch, Warehouse(2), papers=tmp_path, token="a session")
     crew.work(follow=False)
     kept = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.pdf"))
     assert kept == ["labels/PC-0.pdf", "labels/PC-1.pdf", "pick_lists/PL-0.pdf", "pick_lists/PL-1.pdf"]
     assert (tmp_path / "labels" / "PC-0.pdf").read_bytes() == b"%PDF /labels/PC-0.pdf"
+
+
+def test_a_machine_keeps_no_label(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    crew_at(monkeypatch, Warehouse(2), papers=tmp_path).work(follow=False)
+    assert [path.parent.name for path in tmp_path.rglob("*.pdf")] == ["pick_lists"] * 2
 
 
 def test_a_parcel_weighs_what_its_pieces_weigh() -> None:

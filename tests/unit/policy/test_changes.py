@@ -335,7 +335,21 @@ def test_every_member_of_a_policy_has_one_rule_of_change() -> None:
 
 # What may stand somewhere in a policy; an edit that makes none is passed over.
 OTHERS: tuple[object, ...] = (
-    *("another", "none_given", "smtp", "GET", "form", "release", "keep", "keyed_hash", "never", "keyring", "documents", "friend", "broker"),
+    *(
+        "another",
+        "none_given",
+        "smtp",
+        "GET",
+        "form",
+        "release",
+        "keep",
+        "keyed_hash",
+        "never",
+        "keyring",
+        "documents",
+        "friend",
+        "broker",
+    ),
     *("tests/a.py::test_b", ["another"], [], True, False, 1, 2, None),
     *({"another": "text"}, {"another": ["another"]}, {"another": {"another": {"another": "text"}}}),
 )

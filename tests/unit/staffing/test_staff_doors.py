@@ -20,7 +20,7 @@ SERVICES = (OrdersService, PaymentsService, ShippingService, NotificationsServic
 ANYBODY = {"/health", "/ready", "/metrics", "/keys", "/webhooks/carrier/<secret>", "GET /policy", "/friends/opt-out"}
 # The storefront's, and the commands of whoever runs the system: none of them shows a person.
 MACHINES = {
-    *("/events", "/exports/<request>", "/holds", "/stuck"),
+    *("/events", "/exports/<request>", "/stuck"),
     *("POST /policy", "/announcements", "/incidents", "/incidents/<number>", "/reports/departments"),
 }
 # They look at the session themselves: it is what they are about, or they ask for more than a need says.
