@@ -38,7 +38,7 @@ _BARCODE_SIGNS = frozenset(string.ascii_letters + string.digits + string.punctua
 
 @dataclass(frozen=True, slots=True)
 class PickLine:
-    """One line to pick. `personalisation` is always None: what a buyer had engraved stays sealed until packing."""
+    """One line to pick. `personalisation` is always None: what a buyer had engraved stays sealed until packing, and is on no paper."""
 
     line: int
     sku: str

@@ -65,6 +65,7 @@ PRINT_LINES = Need("print", "purchase", ("lines", "placed_at"))
 PRINT_NUMBERS = Need("print", "references", ("order_number",))
 ADDRESS = ("name", *(f"address.{name}" for name in ("line1", "line2", "city", "region", "postal_code", "country")))
 PRINT_LABEL = Need("print", "recipient", ADDRESS)
+ENGRAVE = Need("see", "recipient", ("personalisation.line", "personalisation.text", "gift_message"))
 PDF = {"Content-Type": "application/pdf"}
 Unit = Work[ShippingStore]
 
@@ -189,6 +190,21 @@ class ShippingService(RightsHolder, Releasing):
         lines = tuple(PickLine(**line) for line in item.lines)
         paper = PickList(item.pick_list, item.order_number, issued_at, item.shipping_service, lines)
         return Answer(200, render_pick_list(paper), PDF)
+
+    @staffed("GET", "/pick_lists/<pick_list>/texts", ENGRAVE)
+    def texts_to_engrave(self, request: Request, seat: Seat) -> Answer:
+        """What is engraved or written for the recipient, to whoever packs it: while it is packed, and nothing else of the part."""
+        found = self.reads.to_engrave(request.values["pick_list"])
+        if found is None:
+            raise StatusError(404, "pick_list_not_to_pack")
+        key, *kept = found
+        to = to_staff(seat.role, ENGRAVE.action, has_case=False)
+        opened = self.parts.open({key: tuple(kept)}, purpose=FILL_ORDER, actor=seat.account, to=to)[key]
+        if isinstance(opened, BrownPaperError):
+            raise StatusError(409, getattr(opened, "code", "part_closed"))
+        part = orjson.loads(opened.plaintext)
+        shown = {"personalisation": part.get("personalisation") or [], "gift_message": part.get("gift_message")}
+        return Answer(200, {"pick_list": request.values["pick_list"], **shown})
 
     @staffed("GET", "/labels/<parcel>.pdf", PRINT_LABEL)
     def label_paper(self, request: Request, seat: Seat) -> Answer:

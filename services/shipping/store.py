@@ -169,6 +169,18 @@ class ShippingReads:
             return None
         return _work_item(row), datetime.fromisoformat(row[7])
 
+    def to_engrave(self, pick_list: str) -> tuple[OrderKey, str, dict[str, Any]] | None:
+        """Whose it is (order and customer), and the recipient in its envelope; None where the pick list is not one to be packed now."""
+        with self._database.single() as connection:
+            row = connection.execute(
+                """
+                select shop, order_number, customer_id, recipient from shipments join recipients using (shop, order_number)
+                where pick_list = %s and state = 'to_pack' and recipient is not null
+                """,
+                (pick_list,),
+            ).fetchone()
+        return (OrderKey(row[0], row[1]), row[2], row[3]) if row else None
+
     def label(self, parcel: str) -> tuple[OrderKey, str, dict[str, Any]] | None:
         """Whose it is (order and customer), and the paper of a parcel's label in its envelope."""
         with self._database.single() as connection:

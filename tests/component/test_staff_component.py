@@ -11,7 +11,7 @@ import pytest
 from shared.staffing.masking import MASK
 from tests.component.events import Canary, order_placed
 from tests.component.staff_desk import PASSWORD, SERVICES, VERSION, Member, command, env_of, hire, openings
-from tests.component.test_shipping_component import Parcel
+from tests.component.test_shipping_component import SIZE, Parcel
 from tests.integration.facts import Reply, everything_in, wait_for
 from tests.integration.scene import SHOP, Scene, Service, new_number, seal
 from tests.integration.wire import Ear
@@ -345,6 +345,7 @@ DOORS: dict[tuple[str, str], tuple[str, str, object, set[str]]] = {
     ("shipping", "packed"): ("POST", "/packed", {"pick_list": "PL-AAAAAAAAAAAA"}, {"warehouse"}),
     ("shipping", "handed over"): ("POST", "/handed_over", {"parcel": "PC-AAAAAAAAAAAA-1"}, {"warehouse"}),
     ("shipping", "pick list"): ("GET", "/pick_lists/PL-AAAAAAAAAAAA.pdf", None, {"warehouse"}),
+    ("shipping", "texts"): ("GET", "/pick_lists/PL-AAAAAAAAAAAA/texts", None, {"warehouse"}),
     ("shipping", "label"): ("GET", "/labels/PC-AAAAAAAAAAAA-1.pdf", None, {"warehouse"}),
     ("shipping", "release"): ("POST", "/staff/releases/release-x/approval", {}, {"privacy_officer"}),
 }
@@ -358,7 +359,14 @@ def test_nobody_without_a_session_is_let_in(services: dict[str, Service], servic
         assert (reply.status, reply.codes, reply.headers["Cache-Control"]) == (401, ["token_wrong"], "no-store")
 
 
-BY_NAME_ONLY = [("orders", "requests"), ("orders", "certificate"), ("orders", "hold"), ("orders", "holds"), ("shipping", "label")]
+BY_NAME_ONLY = [
+    ("orders", "requests"),
+    ("orders", "certificate"),
+    ("orders", "hold"),
+    ("orders", "holds"),
+    ("shipping", "label"),
+    ("shipping", "texts"),
+]
 
 
 @pytest.mark.parametrize(("service", "door"), BY_NAME_ONLY)
@@ -386,6 +394,30 @@ def test_a_packer_prints_a_label_under_their_own_account(
     assert parcel.staff("GET", f"/pick_lists/{parcel.pick_list}.pdf").status == 200, "what names nobody it may print"
     for unknown in ("PC-AAAAAAAAAAAA-1", "%00"):
         assert packer.ask("GET", f"/labels/{unknown}.pdf").status == 404
+
+
+def test_a_packer_reads_what_is_engraved_while_packing_and_nothing_else_of_the_recipient(
+    scene: Scene, services: dict[str, Service], everybody: Ear, keys: dict[str, dict[str, str]], env: Path
+) -> None:
+    assert env
+    hire(env, name := f"packer.{new_number()}".lower(), "warehouse")
+    packer = Member(services["shipping"], name)
+    parcel = Parcel(scene, services["shipping"], everybody, keys["shipping"])
+    parcel.to_pick()
+    path = f"/pick_lists/{parcel.pick_list}/texts"
+    assert packer.ask("GET", path).codes == ["pick_list_not_to_pack"], "it is sealed until packing"
+    assert parcel.do("picked").status == 200
+    shown = packer.ask("GET", path)
+    assert shown.status == 200
+    assert shown.json() == {
+        "pick_list": parcel.pick_list,
+        "personalisation": [{"line": 1, "text": parcel.canary.recipient["personalisation"][0]["text"]}],
+        "gift_message": parcel.canary.recipient["gift_message"],
+    }
+    assert openings(services["shipping"], packer.account) == [("fill_order", "recipient", "opened")]
+    assert parcel.do("packed", **SIZE).status == 200
+    assert packer.ask("GET", path).status == 404, "it is packed"
+    assert len(openings(services["shipping"], packer.account)) == 1
 
 
 def test_the_officer_sees_what_a_person_chose_and_asked_for(services: dict[str, Service], env: Path) -> None:
