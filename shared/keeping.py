@@ -50,7 +50,7 @@ class Keeper:
         self.service, self.keyring, self._person = service, keyring, vault.person
         self.journal = ErasureJournal(Path(settings.erasure_journal)) if settings.erasure_journal else None
         database = Database(settings.database_url, name=f"{service}.keeping", most_connections=1)
-        self.watch = RecordWatch(keyring_database, pause=lambda: eventlet.sleep(0))
+        self.watch = RecordWatch(keyring_database, vault.record_seal, pause=lambda: eventlet.sleep(0))
         clearings = (*clearings_of(load(), service, parts_of), *waiting_clearings_of(load(), service, waiting))
         self._retention = Retention(service, database, vault, rows, clearings)
         self._every = horizon.let_go_every

@@ -19,9 +19,10 @@ from shared.contracts.errors import BrownPaperError
 from shared.custody import keys
 from shared.custody.keys import Entry
 from shared.custody.master import Master
-from shared.custody.record import Break, breaks
+from shared.custody.record import Break, Seal, breaks, fault_of
 from shared.custody.rotation import rotate
 from shared.custody.transit import open_master
+from shared.custody.vault import RECORD_KEY, service_key_context
 from shared.database import connect_to_write, type_of_connection
 
 audit = typer.Typer(no_args_is_help=True, help="The record of every opening of a personal part.")
@@ -123,7 +124,10 @@ def verify(
     service: Annotated[str, typer.Argument(help=f"{', '.join(KEYRING_SERVICES)}, or all.")] = ALL,
     env: EnvFile = None,
 ) -> None:
-    """Check the record of every opening, entry by entry, and against the hashes that orders keeps. Exit code 1 where it does not hold."""
+    """Check the record of every opening, entry by entry, against its sealed head and the hashes that orders keeps.
+
+    Exit code 1 where it does not hold. The seal is under a key of the service, which its master key opens: that is wanted here too.
+    """
     with ending_clearly():
         settings = cli_settings.load(env)
         chosen = _chosen(service)
@@ -134,7 +138,10 @@ def verify(
                 with _connected("orders", settings, "ORDERS_DATABASE_URL") as orders:
                     anchors = anchors_of(orders, name)
                 with _connected(name, settings) as connection:
-                    count, found = verified(connection, anchors)
+                    seal = seal_of(connection, name, open_master(MasterChoice.of(name, settings)))
+                    count, found = verified(connection, anchors, seal)
+            except BrownPaperError as error:
+                raise NotDone(f"The master key of {name} does not open its record's seal ({error}).") from None
             except psycopg.Error as error:
                 raise NotDone(f"The databases of {name} do not answer ({type(error).__name__}).") from None
             for it in found[:_MOST_SHOWN]:
@@ -145,9 +152,15 @@ def verify(
             raise NotDone("The record does not hold.")
 
 
-def verified(connection: type_of_connection, anchors: Mapping[int, str]) -> tuple[int, list[Break]]:
-    """How many entries the record has, and every place where it does not hold."""
-    count = 0
+def seal_of(connection: type_of_connection, service: str, master: Master) -> Seal | None:
+    """What the service seals its record's head with; None where it has no key for it yet. Raises MasterKeyInvalid, TryLater."""
+    wrapped = keys.service_key(connection, RECORD_KEY)
+    return Seal(service, master.unwrap(wrapped, service_key_context(service, RECORD_KEY))) if wrapped else None
+
+
+def verified(connection: type_of_connection, anchors: Mapping[int, str], seal: Seal | None) -> tuple[int, list[Break]]:
+    """How many entries the record has, and every place where it does not hold, its end by its head among them."""
+    count, end = 0, keys.record_end(connection)
 
     def all_entries() -> Iterator[Entry]:
         nonlocal count
@@ -157,7 +170,8 @@ def verified(connection: type_of_connection, anchors: Mapping[int, str]) -> tupl
             count, after = count + len(page), page[-1].position
 
     found = list(breaks(all_entries(), anchors))
-    return count, found
+    fault = fault_of(end, seal)
+    return count, [*found, *([fault] if fault is not None and fault not in found else [])]
 
 
 def anchors_of(connection: type_of_connection, service: str) -> dict[int, str]:

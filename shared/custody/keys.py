@@ -123,15 +123,55 @@ class Entry(NamedTuple):
 COLUMNS = Entry._fields
 
 
-def last_entry(connection: type_of_connection) -> tuple[int, str]:
-    """(position, hash) of the last entry, under a lock until the transaction ends; (0, "") before the first."""
+class Head(NamedTuple):
+    """How far the record goes by its own mark, and the seal on that."""
+
+    position: int
+    hash: str
+    seal: str
+
+
+class RecordEnd(NamedTuple):
+    """The head, the hash of the entry that stands at its place, and the last entry that stands: (0, "") before the first."""
+
+    head: Head | None
+    hash_at_head: str | None
+    position: int
+    hash: str
+
+
+def lock_record(connection: type_of_connection) -> None:
+    """Until the end of the transaction nobody else writes at the end of the record."""
     connection.execute("select pg_advisory_xact_lock(%s)", (_OPENINGS_LOCK,))
-    row = connection.execute("select position, hash from openings order by position desc limit 1").fetchone()
-    return (row[0], row[1]) if row else (0, "")
+
+
+def record_end(connection: type_of_connection) -> RecordEnd:
+    """How the record ends, of one moment."""
+    row = connection.execute(
+        """
+        select head.position, head.hash, head.seal, (select hash from openings where openings.position = head.position),
+            coalesce(last.position, 0), coalesce(last.hash, '')
+        from (select) as one left join record_marks as head on head.name = 'head'
+            left join (select position, hash from openings order by position desc limit 1) as last on true
+        """
+    ).fetchone()
+    assert row is not None  # noqa: S101 - there is always one
+    return RecordEnd(Head(*row[:3]) if row[0] is not None else None, *row[3:])
+
+
+def set_head(connection: type_of_connection, head: Head) -> None:
+    """Say how far the record goes, in the transaction that makes it go so far."""
+    connection.execute(
+        """
+        insert into record_marks (name, position, hash, seal) values ('head', %s, %s, %s)
+        on conflict (name) do update set position = excluded.position, hash = excluded.hash, seal = excluded.seal
+        """,
+        head,
+    )
 
 
 def add_entries(connection: type_of_connection, entries: Sequence[Entry]) -> None:
-    """Write entries that have their places, behind `last_entry` and in its transaction."""
+    """Write entries that have their places, under `lock_record`."""
     rows = [entry._asdict() for entry in entries]
     columns = ", ".join(COLUMNS)
     types = ", ".join(f"{name} {_TYPES.get(name, 'text')}" for name in COLUMNS)

@@ -18,7 +18,7 @@ from shared.contracts.errors import Parked
 from shared.custody import keys, record
 from shared.custody.envelopes import Envelope, EnvelopeBroken, PartName, close, open_
 from shared.custody.fields import without
-from shared.custody.keys import KeyName, WrappedKey
+from shared.custody.keys import Head, KeyName, WrappedKey
 from shared.custody.master import KEY_BYTES, Master, MasterKeyGone, Wrapped
 from shared.custody.masters import hold_master
 from shared.custody.permits import Choice, PolicyPermits
@@ -26,6 +26,7 @@ from shared.database import Database, type_of_connection
 from shared.policy.uses import Use
 
 _PERSONS_KEY = "persons"
+RECORD_KEY = "record"
 _PART: Final = "part"
 """The form of an envelope that holds the part itself, and no paper that was made of it."""
 
@@ -85,6 +86,7 @@ class Vault:
         self.service, self._database, self._master, self._permits = service, database, master, permits
         self._secrets: dict[str, bytes] = {}
         self._noted_masters: set[str] = set()
+        self._head: Head | None = None  # of the record, as this process last left it
 
     def take_in(self, parts: Sequence[PartToKeep], at: datetime) -> list[Envelope | None]:
         """Each part in its envelope; None for one whose person is erased: it must not be kept. Safe to repeat: a part keeps its key.
@@ -132,6 +134,7 @@ class Vault:
         if not openings:
             return []
         self.secret(_PERSONS_KEY)
+        seal = self.record_seal
         names, wish = [self.key_name(opening.name) for opening in openings], _Wish(purpose, to, needs, at)
         with self._database.together() as connection:
             standing = keys.find_keys(connection, list(dict.fromkeys(names)))
@@ -155,8 +158,21 @@ class Vault:
                 )
                 for opening, name, result in zip(openings, names, results, strict=True)
             ]
-            keys.add_entries(connection, record.chained(entries, *keys.last_entry(connection)))
+            keys.lock_record(connection)
+            position, hash_, is_sealed = record.continued(keys.record_end(connection), seal, self._head)
+            written = record.chained(entries, position, hash_)
+            keys.add_entries(connection, written)
+            head = seal.head(written[-1].position, written[-1].hash)
+            if is_sealed:
+                keys.set_head(connection, head)
+        if is_sealed and (self._head is None or self._head.position < head.position):
+            self._head = head
         return results
+
+    @property
+    def record_seal(self) -> record.Seal:
+        """What this service's record of openings is sealed with. Raises TryLater where the keyring does not answer."""
+        return record.Seal(self.service, self.secret(RECORD_KEY))
 
     def person(self, shop: str, customer_id: str) -> str:
         """The digest under which this service's keyring knows a person. Raises TryLater where the keyring does not answer."""

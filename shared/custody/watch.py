@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 
 from shared.custody import keys
 from shared.custody.keys import Entry
-from shared.custody.record import FIRST, breaks
-from shared.database import Database
+from shared.custody.record import FIRST, UNSEALED, Break, Seal, breaks, fault_of
+from shared.database import Database, type_of_connection
 
 ANCHOR_EVERY = timedelta(minutes=10)
 BROKEN_ENVELOPE, BROKEN_RECORD = "envelope_broken", "record_broken"
@@ -37,13 +37,15 @@ class Look:
     position: int = 0
     hash: str = FIRST
     noticed: list[Noticed] = field(default_factory=list)
+    is_unsealed: bool = False
 
 
 class RecordWatch:
     """See the module. `pause` lets others go on between two pages."""
 
-    def __init__(self, database: Database, pause: Callable[[], None] = lambda: None) -> None:
-        self._database, self._pause = database, pause
+    def __init__(self, database: Database, seal: Seal, pause: Callable[[], None] = lambda: None) -> None:
+        self._database, self._seal, self._pause = database, seal, pause
+        self._told: set[Noticed] = set()
         self._seen: Look | None = None
         self._patrol = (0, FIRST)
         self._anchored_at: datetime | None = None
@@ -60,9 +62,8 @@ class RecordWatch:
             position, hash_ = keys.mark(connection, _MARK)
             if self._seen is None or self._seen.position < position:
                 self._seen = Look(position, hash_)
-                if position and keys.hash_at(connection, position) != hash_:
-                    self._seen.noticed.append(Noticed(BROKEN_RECORD, f"rewritten {position}"))
-        seen = self._seen
+            seen = self._seen
+            self._look_at_end(connection, seen)
         for _ in range(_MOST_PAGES):
             if not self._read_on(seen):
                 break
@@ -75,7 +76,28 @@ class RecordWatch:
         """What `look` gave is safe elsewhere. Not called after a crash: then it is told again, which is harmless."""
         with self._database.begin() as connection:
             keys.set_mark(connection, _MARK, look.position, look.hash)
+            if look.is_unsealed:
+                self._seal_anew(connection)
+        self._told.update(look.noticed)
         self._seen, self._anchored_at = Look(look.position, look.hash), at
+
+    def _look_at_end(self, connection: type_of_connection, seen: Look) -> None:
+        """Whether what was seen before stands still, and the record goes as far as its head says; each is noticed once."""
+        faults = []
+        if seen.position and keys.hash_at(connection, seen.position) != seen.hash:
+            faults.append(Break(seen.position, "rewritten"))
+        if (fault := fault_of(keys.record_end(connection), self._seal)) is not None:
+            faults.append(fault)
+            seen.is_unsealed = fault.kind == UNSEALED
+        noticed = [Noticed(BROKEN_RECORD, f"{it.kind} {it.position}") for it in faults]
+        seen.noticed += [it for it in noticed if it not in self._told and it not in seen.noticed]
+
+    def _seal_anew(self, connection: type_of_connection) -> None:
+        """It was told elsewhere that the head is not ours: from here on the end is guarded again."""
+        keys.lock_record(connection)
+        end = keys.record_end(connection)
+        if (fault := fault_of(end, self._seal)) is not None and fault.kind == UNSEALED:
+            keys.set_head(connection, self._seal.head(end.position, end.hash))
 
     def _read_on(self, seen: Look) -> bool:
         """Go on by a page; whether there may be more."""

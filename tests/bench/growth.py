@@ -134,7 +134,7 @@ def _note_as_seen(keyring_url: str) -> None:
         connection.execute(
             """
             update record_marks set (position, hash) = (select position, hash from openings order by position desc limit 1)
-            where exists (select from openings)
+            where exists (select from openings) and name <> 'head'
             """
         )
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.custody.keys import Entry
-from shared.custody.record import FIRST, breaks, chained, entry_of, hash_of
+from shared.custody.keys import Entry, Head, RecordEnd
+from shared.custody.record import FIRST, Break, Seal, breaks, chained, continued, entry_of, fault_of, hash_of
 
 AT = datetime(2026, 11, 22, 10, 0, 0, 123456, tzinfo=UTC)
 TEXTS = ("actor", "purpose", "part", "form", "person", "item", "policy_version", "ending", "salt")
@@ -111,3 +111,65 @@ def test_a_hash_does_not_depend_on_the_zone_that_a_time_is_told_in(hours: int) -
 
 def test_the_same_opening_twice_has_two_hashes() -> None:
     assert chained([an_entry(1)], 0, FIRST)[0].hash != chained([an_entry(1)], 0, FIRST)[0].hash
+
+
+# ── the end of the record ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+SEAL = Seal("shipping", b"\x01" * 32)
+LAST = RECORD[-1]
+HEAD = SEAL.head(LAST.position, LAST.hash)
+
+
+def the_end(record: list[Entry], head: Head | None) -> RecordEnd:
+    at_head = next((it.hash for it in record if head is not None and it.position == head.position), None)
+    return RecordEnd(head, at_head, record[-1].position if record else 0, record[-1].hash if record else "")
+
+
+def test_a_whole_record_ends_where_its_head_says() -> None:
+    assert fault_of(the_end(RECORD, HEAD), SEAL) is None
+    assert continued(the_end(RECORD, HEAD), SEAL, None) == (LAST.position, LAST.hash, True)
+    fresh = the_end([], Head(0, "", ""))
+    assert fault_of(fresh, None) is None
+    assert continued(fresh, SEAL, None) == (0, "", True)
+
+
+@pytest.mark.parametrize("left", range(len(RECORD)))
+def test_an_end_that_was_cut_off_shows_and_what_comes_next_does_not_close_it(left: int) -> None:
+    cut = RECORD[:left]
+    assert fault_of(the_end(cut, HEAD), SEAL) == Break(LAST.position, "missing")
+    position, hash_, is_sealed = continued(the_end(cut, HEAD), SEAL, None)
+    assert is_sealed
+    grown = [*cut, *chained([an_entry(99)], position, hash_)]
+    assert (left + 1, "missing") in found(grown)
+
+
+@pytest.mark.parametrize("other", [None, Head(0, "", ""), SEAL.head(4, "x"), HEAD._replace(position=3), HEAD._replace(seal="é")])
+def test_a_head_that_is_not_the_service_s_own_hides_no_cut_and_is_not_written_over(other: Head | None) -> None:
+    cut = RECORD[:3]
+    mine = other and SEAL.is_right(other)
+    assert fault_of(the_end(cut, other), SEAL) == (Break(4, "missing") if mine else Break(3, "unsealed"))
+    if not mine:
+        assert continued(the_end(cut, other), SEAL, None) == (3, cut[-1].hash, False)
+    stranger = Seal("shipping", b"\x02" * 32).head(3, cut[-1].hash)
+    assert fault_of(the_end(cut, stranger), SEAL) == Break(3, "unsealed")
+    assert fault_of(the_end(cut, Seal("payments", b"\x01" * 32).head(3, cut[-1].hash)), SEAL) == Break(3, "unsealed")
+
+
+def test_an_older_head_that_was_put_back_is_known_to_who_wrote_the_newer() -> None:
+    cut = RECORD[:3]
+    older = SEAL.head(3, cut[-1].hash)
+    assert fault_of(the_end(cut, older), SEAL) is None, "by itself it holds: that is what the watch and anchors are for"
+    assert continued(the_end(cut, older), SEAL, HEAD) == (LAST.position, LAST.hash, True)
+
+
+def test_a_last_entry_that_was_written_anew_shows() -> None:
+    retold = [*RECORD[:-1], *chained([LAST._replace(ending="refused")], LAST.position - 1, RECORD[-2].hash)]
+    assert fault_of(the_end(retold, HEAD), SEAL) == Break(LAST.position, "rewritten")
+    position, hash_, _ = continued(the_end(retold, HEAD), SEAL, None)
+    assert (LAST.position + 1, "changed") in found([*retold, *chained([an_entry(99)], position, hash_)])
+
+
+def test_entries_of_an_older_release_behind_the_head_are_no_fault() -> None:
+    behind = SEAL.head(3, RECORD[2].hash)
+    assert fault_of(the_end(RECORD, behind), SEAL) is None
+    assert continued(the_end(RECORD, behind), SEAL, None) == (LAST.position, LAST.hash, True)
