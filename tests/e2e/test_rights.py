@@ -315,8 +315,9 @@ def test_the_command_proves_an_erasure_offline_and_lists_what_is_open(
     shop.answers.hear("customer_erased", where=lambda it: it["data"]["request_id"] == request_id)
     env, file = tmp_path / "env", tmp_path / "erasure.json"
     env.write_text("".join(f"{name}={value}\n" for name, value in shop.env.items()))
-    run = CliRunner()
-    shown = run.invoke(app, ["privacy", "prove", request_id, "--save", str(file), "--env", str(env)])
+    run, officer = CliRunner(), ["--as", "a.privacy_officer", "--password-stdin", "--env", str(env)]
+    assert staff(shop, "/requests").status == 200, "the officer is hired and has acknowledged the policy"
+    shown = run.invoke(app, ["privacy", "prove", request_id, "--save", str(file), *officer], input=f"{PASSWORD}\n")
     assert shown.exit_code == 0, shown.output
     assert "notifications, orders, payments, shipping" in shown.output
     assert "Unreadable by anybody from" in shown.output
@@ -329,10 +330,11 @@ def test_the_command_proves_an_erasure_offline_and_lists_what_is_open(
     assert run.invoke(app, alone).exit_code == 2, "its own keys prove nothing"
     file.write_text(file.read_text().replace("rows_after", "rows_later", 1))
     assert run.invoke(app, [*alone, *by_keys]).exit_code == 1
-    listed = run.invoke(app, ["privacy", "requests", "--all", "--limit", "1000", "--env", str(env)])
+    listed = run.invoke(app, ["privacy", "requests", "--all", "--limit", "1000", *officer], input=f"{PASSWORD}\n")
     assert f"erasure {request_id}: closed" in listed.output
     assert person.customer_id not in listed.output
-    assert run.invoke(app, ["privacy", "prove", "r-unknown", "--env", str(env)]).exit_code == 1
+    assert run.invoke(app, ["privacy", "prove", "r-unknown", *officer], input=f"{PASSWORD}\n").exit_code == 1
+    assert run.invoke(app, ["privacy", "prove", request_id, "--env", str(env)]).exit_code == 2, "nobody asks"
 
 
 def test_somebody_who_leaves_is_noted_everywhere_and_may_still_get_what_was_ordered(shop: Any) -> None:
