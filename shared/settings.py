@@ -67,6 +67,7 @@ class DeliverySettings(Settings):
     linger_seconds: float = Field(default=0.003, ge=0)
     """How long a busy process waits for a fuller batch; a lone message never waits."""
     calls_in_flight: int = Field(default=16, ge=1)
+    """How many calls may be under way to one outside party."""
     publish_lease_seconds: float = Field(default=10, gt=0)
     """How long a process may take to publish an event before the sweep does it again; twice is harmless."""
     lease_seconds: float = Field(default=30, gt=0)

@@ -83,7 +83,7 @@ class FriendDoor(ErrandHolder):
         invitation.end(settlement.outcome)
         _remember(invitation, work)
 
-    @performs(FORGET_FRIEND)
+    @performs(FORGET_FRIEND, party="keyring")
     def forget_friend(self, intent: IntentRow) -> int:
         """Destroy the key of the friend's part; how many there were. Safe to repeat."""
         asked = intent.details

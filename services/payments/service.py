@@ -102,7 +102,7 @@ class PaymentsService(RightsHolder, BillingDesk):
         opened: Mapping[OrderKey, Opened | BrownPaperError] = self.parts.open(billings, purpose=BILLING, to=BILLS_TO)
         return opened
 
-    @performs(AUTHORISE)
+    @performs(AUTHORISE, party_in="provider")
     def ask_for_authorisation(self, intent: IntentRow) -> Authorised | Declined:
         billing = None if intent.brought is None else self.parts.read(intent.brought, "billing_missing")
         ask = AuthorisePayment(*intent.about, key=intent.key, billing=billing, **intent.details)
@@ -113,7 +113,7 @@ class PaymentsService(RightsHolder, BillingDesk):
     def authorisation_answered(self, settlement: Settlement, work: Work[PaymentsStore]) -> None:
         handlers.note_authorisation(settlement.intent.about, settlement.outcome, work.store, work.at)
 
-    @performs(CAPTURE)
+    @performs(CAPTURE, party_in="provider")
     def ask_for_capture(self, intent: IntentRow) -> Captured | CaptureFailed:
         ask = CapturePayment(*intent.about, key=intent.key, **intent.details)
         provider: PaymentProvider = self.providers[ask.provider]

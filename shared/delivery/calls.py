@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from time import monotonic, perf_counter
@@ -27,6 +27,8 @@ from shared.workers import run_worker
 
 _log = logging.getLogger("brownpaper.delivery")
 MOST_IN_HAND = 2000
+MOST_OF_ONE_PARTY = 1500  # one that does not answer leaves room for the others
+MOST_SWEPT = 200
 APART_SECONDS = 0.2  # as far as the clocks of two processes may be apart
 MOST_UNEXPECTED = 5  # tries of a call that fails by a defect of ours before it is parked
 
@@ -57,8 +59,9 @@ class Calls:
     ) -> None:
         self._container, self._settings, self._database, self._routes = container, settings, database, routes
         self._submit = submit
-        self._in_flight = Semaphore(settings.calls_in_flight)
-        self._in_hand: set[UUID] = set()
+        self._in_flight: defaultdict[str, Semaphore] = defaultdict(lambda: Semaphore(settings.calls_in_flight))
+        self._in_hand: dict[UUID, str] = {}  # intent → party
+        self._of_party: Counter[str] = Counter()
         self._is_stopping = False
 
     @property
@@ -68,8 +71,14 @@ class Calls:
 
     @property
     def has_room(self) -> bool:
-        """Whether more may be handed over; what is not stands in the table until the sweep finds room."""
-        return len(self._in_hand) < MOST_IN_HAND and not self._is_stopping
+        """Whether the sweep may hand over all that it takes at once; what is not taken up stands in the table."""
+        return len(self._in_hand) + MOST_SWEPT <= MOST_IN_HAND and not self._is_stopping
+
+    @property
+    def no_room_for(self) -> list[tuple[str, dict[str, str]]]:
+        """The intents (kind, what their details hold) of those parties for which the same is not so."""
+        full = [party for party, count in self._of_party.items() if count + MOST_SWEPT > MOST_OF_ONE_PARTY]
+        return [intents for party in full for intents in self._routes.intents_for(party)]
 
     def stop(self) -> None:
         """Begin no further call; those under way end."""
@@ -79,8 +88,7 @@ class Calls:
         """Have these leased intents performed; returns at once."""
         by_kind: dict[str, list[IntentRow]] = {}
         for intent in intents:
-            if self.has_room and intent.id not in self._in_hand:
-                self._in_hand.add(intent.id)
+            if self._take(intent):
                 by_kind.setdefault(intent.kind, []).append(intent)
         for kind, group in by_kind.items():
             if kind in self._routes.performed_by:
@@ -88,6 +96,21 @@ class Calls:
             else:
                 for intent in group:
                     self._settle(intent, Parked("intent_unknown"))
+
+    def _take(self, intent: IntentRow) -> bool:
+        """Take it in hand, unless it is, or there is no room for it: then the sweep finds it when its lease is over."""
+        party = self._routes.party_of(intent.kind, intent.details)
+        has_room = len(self._in_hand) < MOST_IN_HAND and self._of_party[party] < MOST_OF_ONE_PARTY
+        if self._is_stopping or not has_room or intent.id in self._in_hand:
+            return False
+        self._in_hand[intent.id] = party
+        self._of_party[party] += 1
+        return True
+
+    def _let_go(self, identity: UUID) -> None:
+        party = self._in_hand.pop(identity, None)
+        if party is not None:
+            self._of_party[party] -= 1
 
     def make(self, door: object, kind: str, intents: Sequence[IntentRow]) -> None:
         """Read at once what these calls need beside their intents, then make them, several at a time; returns when all have ended.
@@ -100,7 +123,8 @@ class Calls:
             try:
                 brought = dict(getattr(door, preparing)(intents))
             except TryLater:
-                self._in_hand.difference_update(intent.id for intent in intents)
+                for intent in intents:
+                    self._let_go(intent.id)
                 return  # the sweep takes them up when the database is back
             except Exception as error:
                 if len(intents) == 1:
@@ -111,23 +135,26 @@ class Calls:
                     alone.wait()
                 return
         method = getattr(door, self._routes.performed_by[kind])
-        waiting = deque(intents)
+        waiting: defaultdict[str, deque[IntentRow]] = defaultdict(deque)
+        for intent in intents:
+            intent.brought = brought.get(intent.about)
+            waiting[self._routes.party_of(kind, intent.details)].append(intent)
 
-        def work_off() -> None:
-            while waiting:
-                intent = waiting.popleft()
-                intent.brought = brought.get(intent.about)
-                self._call(method, intent)
+        def work_off(party: str) -> None:
+            while waiting[party]:
+                self._call(method, waiting[party].popleft(), party)
 
         # No more greenthreads than may call at once: one for each intent would cost more than many a call.
-        for ours in [eventlet.spawn(work_off) for _ in range(min(len(intents), self._settings.calls_in_flight))]:
+        at_once = self._settings.calls_in_flight
+        workers = [party for party, theirs in waiting.items() for _ in range(min(len(theirs), at_once))]
+        for ours in [eventlet.spawn(work_off, party) for party in workers]:
             ours.wait()
 
-    def _call(self, method: Callable[[IntentRow], Any], intent: IntentRow) -> None:
-        with self._in_flight:
+    def _call(self, method: Callable[[IntentRow], Any], intent: IntentRow, party: str) -> None:
+        with self._in_flight[party]:
             ours = None if self._is_stopping else self._under_lease(intent)
             if ours is None:
-                self._in_hand.discard(intent.id)
+                self._let_go(intent.id)
                 return
             intent = ours
             started = perf_counter()
@@ -190,7 +217,7 @@ class Calls:
             Delivery(
                 self._routes.settled_by.get(intent.kind, ""),
                 outcome if isinstance(outcome, Exception) else Settlement(intent, outcome),
-                lambda _ending: self._in_hand.discard(intent.id),
+                lambda _ending: self._let_go(intent.id),
                 about=intent.about,
                 intent_id=intent.id,
                 lease=intent.leased_until,

@@ -74,9 +74,13 @@ def prepares(kind: str) -> Callable[[F], F]:
     return _registered(lambda engine, method, _entrypoint: engine.routes.prepare(kind, method))
 
 
-def performs(kind: str) -> Callable[[F], F]:
-    """The method `(intent) -> outcome` asks the outside party, outside any transaction, several at a time."""
-    return _registered(lambda engine, method, _entrypoint: engine.routes.perform(kind, method))
+def performs(kind: str, *, party: str = "", party_in: str = "") -> Callable[[F], F]:
+    """The method `(intent) -> outcome` asks the outside party, outside any transaction, several at a time.
+
+    Where a service asks more than one, `party` names it, or `party_in` the member of the intent's details that does: so many calls may be
+    under way to each, and none waits for another's.
+    """
+    return _registered(lambda engine, method, _entrypoint: engine.routes.perform(kind, method, party, party_in))
 
 
 def settles(kind: str) -> Callable[[F], F]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,7 @@ class Routes:
         self.prepared_by: dict[str, str] = {}
         self.performed_by: dict[str, str] = {}
         self.settled_by: dict[str, str] = {}
+        self._parties: dict[str, tuple[str, str]] = {}  # kind → whom it asks, or the member of its details that says so
         self._intake: dict[str, str] = {}
 
     def run_batches_through(self, entrypoint: Entrypoint) -> None:
@@ -44,8 +45,22 @@ class Routes:
     def prepare(self, kind: str, method: str) -> None:
         self.prepared_by[kind] = method
 
-    def perform(self, kind: str, method: str) -> None:
+    def perform(self, kind: str, method: str, party: str = "", party_in: str = "") -> None:
         self.performed_by[kind] = method
+        self._parties[kind] = party, party_in
+
+    def party_of(self, kind: str, details: Mapping[str, Any]) -> str:
+        """Whom a call of this kind asks, "" where the service asks one only."""
+        party, party_in = self._parties.get(kind, ("", ""))
+        return str(details.get(party_in, "")) if party_in else party
+
+    def intents_for(self, party: str) -> list[tuple[str, dict[str, str]]]:
+        """Which intents ask this party: of which kind, and what their details hold."""
+        return [
+            (kind, {party_in: party} if party_in else {})
+            for kind, (fixed, party_in) in self._parties.items()
+            if party_in or fixed == party
+        ]
 
     def settle(self, kind: str, method: str) -> None:
         self.settled_by[kind] = method

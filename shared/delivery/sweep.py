@@ -12,12 +12,11 @@ from shared.contracts.errors import TryLater
 from shared.database import Database
 from shared.delivery import held_messages, tables
 from shared.delivery.batch import Batches
-from shared.delivery.calls import Calls
+from shared.delivery.calls import MOST_SWEPT, Calls
 from shared.delivery.relay import Relay
 from shared.delivery.steps import reach
 from shared.delivery.work import Delivery
 
-MOST_SWEPT = 200
 MOST_SWEPT_EVENTS = 2000  # an outage of the broker leaves many, and only the first of each order may go at a time
 
 
@@ -61,7 +60,8 @@ class Sweep:
         with self._database.begin() as connection:
             intents = []
             if self._calls.has_room:
-                intents = tables.lease_intents(connection, at, at + batches.call_lease, MOST_SWEPT, self._calls.in_hand)
+                calls, until = self._calls, at + batches.call_lease
+                intents = tables.lease_intents(connection, at, until, MOST_SWEPT, calls.in_hand, calls.no_room_for)
             held = held_messages.lease_held(connection, at, at + batches.call_lease, MOST_SWEPT)
         if rows or intents or held:
             reach("taken_up_again")

@@ -5,7 +5,7 @@ What a batch's statements give is `Awaited`: so the batch sends many before it w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime
 from uuid import UUID
 
@@ -194,22 +194,32 @@ def settle_intents(connection: type_of_connection, ids: Sequence[UUID]) -> None:
 
 
 def lease_intents(
-    connection: type_of_connection, at: datetime, leased_until: datetime, limit: int, in_hand: Iterable[UUID] = ()
+    connection: type_of_connection,
+    at: datetime,
+    leased_until: datetime,
+    limit: int,
+    in_hand: Iterable[UUID] = (),
+    but: Iterable[tuple[str, Mapping[str, str]]] = (),
 ) -> list[IntentRow]:
     """Lease intents that are due: put off ones, and those whose performer died (in doubt).
 
-    But those that this process has `in_hand`, and those that were taken up too often without an outcome.
+    But those that this process has `in_hand`, those of a kind and with the details in `but`, and those that were taken up too often
+    without an outcome.
     """
     rows = connection.execute(
         """
         update intents set leased_until = %s, tries = tries + 1, takes = takes + 1
         where id in (
             select id from intents where parked is null and leased_until < %s and takes < %s and id <> all(%b::uuid[])
+            and not exists (
+                select from json_to_recordset(%s::json) as but (kind text, details jsonb)
+                where but.kind = intents.kind and intents.details @> but.details
+            )
             order by leased_until limit %s for update skip locked
         )
         returning id, kind, shop, order_number, key, details, traceparent, tries
         """,
-        (leased_until, at, MOST_TAKES, list(in_hand), limit),
+        (leased_until, at, MOST_TAKES, list(in_hand), _json([{"kind": kind, "details": held} for kind, held in but]), limit),
     )
     return [
         IntentRow(

@@ -72,7 +72,7 @@ class Line:
 class Idle:
     """No calls to make."""
 
-    has_room, in_hand = True, frozenset[uuid.UUID]()
+    has_room, in_hand, no_room_for = True, frozenset[uuid.UUID](), ()
 
 
 class Meanwhile:

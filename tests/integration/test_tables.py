@@ -274,6 +274,16 @@ def test_what_a_process_has_in_hand_it_does_not_lease_again(two: tuple[Connectio
     assert [row.id for row in tables.lease_intents(other, LATER, LATER, 10, [in_hand.id])] == [lost.id]
 
 
+def test_intents_of_a_party_for_which_there_is_no_room_are_not_leased(two: tuple[Connection, Connection]) -> None:
+    one, other = two
+    of = {party: _intent(party, details={"provider": party, "amount_minor": 1}) for party in ("silent", "open")}
+    without = _intent("without")
+    tables.write_intents(one, [*of.values(), without], AT, SOON)
+    full = [("capture_payment", {"provider": "silent"}), ("authorise_payment", {})]
+    assert {row.id for row in tables.lease_intents(other, LATER, LATER, 10, but=full)} == {of["open"].id, without.id}
+    assert tables.lease_intents(other, LATER, LATER, 10, but=[("capture_payment", {})]) == []
+
+
 def test_of_two_who_settle_an_intent_the_second_finds_it_settled(two: tuple[Connection, Connection]) -> None:
     one, other = two
     intent = _intent()

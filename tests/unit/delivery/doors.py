@@ -49,7 +49,7 @@ class Register:
     def make_calls_through(self, _entrypoint: object) -> None:
         self.makes_calls += 1
 
-    def perform(self, kind: str, method: str) -> None:
+    def perform(self, kind: str, method: str, _party: str, _party_in: str) -> None:
         self.performs[kind] = method
 
     def settle(self, kind: str, method: str) -> None:

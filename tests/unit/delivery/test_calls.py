@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,16 +16,21 @@ import pytest
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # eventlet says on import that it is maintained, but no more; nothing is patched by it
     import eventlet
+    from eventlet.event import Event as Happening
 
-from shared.contracts.values import OrderKey
+from services.payments.domain import Payment
+from shared.contracts.values import Money, OrderKey
 from shared.database import DatabaseUnavailable
 from shared.delivery import calls as calls_module
 from shared.delivery.calls import Calls
 from shared.delivery.routes import Routes
-from shared.delivery.work import IntentRow
+from shared.delivery.work import Ending, IntentRow
+from tests.unit.delivery.doors import PaymentsService, routes_of
 
 LEASE_SECONDS, CALL_SECONDS = 30.0, 20.0
-KIND = "capture_payment"
+KIND, OTHER_KIND = "capture_payment", "forget_friend"
+ABOUT = OrderKey("https://shop.example", "A-1")
+SLOTS = 4
 
 
 @dataclass
@@ -37,13 +42,15 @@ class Place:
     renewed: int = 0
     while_renewing: Callable[[], None] = lambda: None
     called: list[str] = field(default_factory=list)
+    answered: Happening = field(default_factory=Happening)
 
     def __post_init__(self) -> None:
         routes = Routes()
-        routes.perform(KIND, "call")
-        settings = SimpleNamespace(calls_in_flight=4, call_seconds=CALL_SECONDS, lease_seconds=LEASE_SECONDS, doubt_seconds=0)
+        routes.perform(KIND, "call", party_in="provider")
+        routes.perform(OTHER_KIND, "call", party="keyring")
+        settings = SimpleNamespace(calls_in_flight=SLOTS, call_seconds=CALL_SECONDS, lease_seconds=LEASE_SECONDS, doubt_seconds=0)
         container = SimpleNamespace(service_name="payments")
-        self.calls = Calls(*cast(Any, (container, settings, self, routes, lambda _delivery: None)))
+        self.calls = Calls(*cast(Any, (container, settings, self, routes, lambda delivery: delivery.on_end(Ending("done")))))
 
     @contextmanager
     def begin(self) -> Iterator[Any]:
@@ -53,22 +60,32 @@ class Place:
 
     def call(self, intent: IntentRow) -> str:
         self.called.append(intent.key)
+        if intent.details.get("provider") == "silent":
+            self.answered.wait()
         return "answered"
 
     def make(self, intents: Sequence[IntentRow]) -> None:
-        eventlet.spawn(self.calls.make, self, KIND, intents).wait()
+        """Have them performed, and give every greenthread its turn until all is done that can be."""
+        self.calls.perform(intents)
+        for _ in range(20):
+            eventlet.sleep(0)
 
     def intent(self, *, left_seconds: float, by_the_wall: float | None = None) -> IntentRow:
         """One whose lease lasts for so long yet."""
         until = datetime.now(UTC) + timedelta(seconds=left_seconds if by_the_wall is None else by_the_wall)
-        about = OrderKey("https://shop.example", "A-1")
-        return IntentRow(uuid4(), KIND, about, "k", {}, leased_until=until, ours_until=self.seconds + left_seconds)
+        return IntentRow(uuid4(), KIND, ABOUT, "k", {}, leased_until=until, ours_until=self.seconds + left_seconds)
+
+    def intents(self, key: str, *, of: str = "", kind: str = KIND, count: int = 1) -> list[IntentRow]:
+        """Fresh ones for this party."""
+        fresh = self.intent(left_seconds=LEASE_SECONDS)
+        return [replace(fresh, id=uuid4(), key=key, kind=kind, details={"provider": of} if of else {}) for _ in range(count)]
 
 
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch) -> Place:
     it = Place()
     monkeypatch.setattr(calls_module, "monotonic", lambda: it.seconds)
+    monkeypatch.setattr(calls_module, "run_worker", lambda _container, _entrypoint, kind, group: it.calls.make(it, kind, group))
     return it
 
 
@@ -114,3 +131,49 @@ def test_a_renewal_of_which_nobody_knows_makes_no_call(place: Place) -> None:
     place.while_renewing = go_away
     place.make([place.intent(left_seconds=1)])
     assert place.called == []
+
+
+# ── parties ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_silent_party_holds_up_no_other(place: Place) -> None:
+    silent = place.intents("silent", of="silent", count=10 * SLOTS)
+    place.make([*silent, *place.intents("beside", of="quick")])
+    assert place.called == [*["silent"] * SLOTS, "beside"], "handed over together, and each party has slots of its own"
+    place.make(place.intents("later", of="quick", count=10 * SLOTS))
+    place.make(place.intents("forget", kind=OTHER_KIND))
+    assert place.called[SLOTS + 1 :] == [*["later"] * 10 * SLOTS, "forget"]
+    place.answered.send(None)
+    place.make([])
+    assert place.called.count("silent") == len(silent), "all in the end"
+    assert place.calls.in_hand == frozenset()
+
+
+def test_what_waits_for_a_silent_party_leaves_room_for_others_and_is_not_swept(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls_module, "MOST_IN_HAND", 20)
+    monkeypatch.setattr(calls_module, "MOST_OF_ONE_PARTY", 12)
+    monkeypatch.setattr(calls_module, "MOST_SWEPT", 5)
+    place.make(place.intents("silent", of="silent", count=7))
+    assert (place.calls.has_room, place.calls.no_room_for) == (True, [])
+    place.make(place.intents("silent", of="silent", count=30))
+    assert len(place.calls.in_hand) == 12
+    assert (place.calls.has_room, place.calls.no_room_for) == (True, [(KIND, {"provider": "silent"})])
+    place.make(place.intents("quick", of="quick", count=5))
+    assert place.called.count("quick") == 5
+    place.answered.send(None)
+    place.make([])
+    assert (place.calls.in_hand, place.calls.no_room_for) == (frozenset(), [])
+    assert place.called.count("silent") == 12, "the others stand in the table"
+
+
+@pytest.mark.parametrize("company", ["paypal", "2checkout"])
+def test_each_payment_company_is_a_party_of_its_own(company: str) -> None:
+    routes, at = routes_of(PaymentsService), datetime(2026, 11, 22, tzinfo=UTC)
+    payment = Payment(key=ABOUT)
+    payment.entrust(customer_id="m-1", provider=company, reference="r", money=Money(100, "USD"), billing=None, at=at)
+    payment.note_authorised("a", at)
+    payment.note_label()
+    assert [routes.party_of(intent.kind, intent.details) for intent in payment.intents] == [company] * 2
+    assert routes.intents_for(company) == [(intent.kind, {"provider": company}) for intent in payment.intents]
