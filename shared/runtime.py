@@ -45,8 +45,9 @@ def run(door: type[Any], settings_class: type[DeliverySettings]) -> None:
     logging.getLogger("nameko.containers").setLevel(logging.CRITICAL)
     _refuse_untrusted_databases(settings, door.name)
     _await_topology(settings, door.name)
+    # More workers than calls may be in hand (`Calls`): a party's long silence must leave one for the batches.
     container = ServiceContainer(
-        door, {"settings": settings, "WEB_SERVER_ADDRESS": settings.http_address, "max_workers": 2000, "serializer": "json"}
+        door, {"settings": settings, "WEB_SERVER_ADDRESS": settings.http_address, "max_workers": 3000, "serializer": "json"}
     )
     stop = eventlet.event.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
