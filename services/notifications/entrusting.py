@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from services.notifications import friend_store
 from services.notifications.friends import FriendMarks
 from services.notifications.mailing import MailWriter
 from shared.contracts.errand_events import FriendEntrusted, RequestEntrusted
@@ -18,12 +19,16 @@ from shared.delivery.work import Delivery
 
 FRIEND, REQUEST = "friend", "request"
 _PART: dict[type[Any], str] = {FriendEntrusted: FRIEND, RequestEntrusted: REQUEST}
+_Sound = tuple[Delivery, PartToKeep, str]
 _MARKS_KEY = "friends"  # the name of the keyring's own key for the marks of friends
 
 
 @dataclass(frozen=True, slots=True)
 class KeptErrand:
-    """The part in its envelope, and the mark of a friend's address; without an envelope the person is erased, and nothing is to be kept."""
+    """The part in its envelope, and the mark of a friend's address; without an envelope nothing is to be kept.
+
+    Then the person is erased, or the friend is remembered already.
+    """
 
     envelope: dict[str, Any] | None
     mark: str = field(default="", repr=False)
@@ -47,7 +52,7 @@ class ErrandHolder(MailWriter):
         self._take_in([delivery for delivery in deliveries if type(delivery.message) in _PART])
 
     def _take_in(self, deliveries: Sequence[Delivery]) -> None:
-        sound: list[tuple[Delivery, PartToKeep, str]] = []
+        sound: list[_Sound] = []
         for delivery in deliveries:
             event, part = delivery.message, _PART[type(delivery.message)]
             try:
@@ -59,9 +64,22 @@ class ErrandHolder(MailWriter):
             else:
                 mark = self.marks.of(read.email) if part == FRIEND else ""
                 sound.append((delivery, PartToKeep(name_of(event), event.policy_version, plaintext), mark))
+        sound = self._without_remembered(sound)
         envelopes = self.parts.vault.take_in([part for _, part, _ in sound], datetime.now(UTC))
         for (delivery, _, mark), envelope in zip(sound, envelopes, strict=True):
             delivery.kept = KeptErrand(envelope.as_json() if envelope is not None else None, mark)
+
+    def _without_remembered(self, sound: list[_Sound]) -> list[_Sound]:
+        """A repeat, or another member, names a friend who had their mail: a key that it got would be of nothing, and nobody's to destroy."""
+        marks = [mark for _, _, mark in sound if mark]
+        if not marks:
+            return sound
+        with self.person_database.begin() as connection:
+            remembered = friend_store.remembered_among(connection, marks)
+        for delivery, _, mark in sound:
+            if mark in remembered:
+                delivery.kept = KeptErrand(None, mark)
+        return [it for it in sound if it[2] not in remembered]
 
 
 def name_of(event: FriendEntrusted | RequestEntrusted) -> PartName:

@@ -38,6 +38,12 @@ def remember(connection: type_of_connection, mark: str, at: datetime) -> bool:
     return row is not None
 
 
+def remembered_among(connection: type_of_connection, marks: Sequence[str]) -> set[str]:
+    """Those of these addresses that are remembered: nothing more is kept of them."""
+    rows = connection.execute("select friend from remembered_friends where friend = any(%b::text[])", (list(marks),))
+    return {mark for (mark,) in rows}
+
+
 def opt_out(connection: type_of_connection, mark: str, at: datetime) -> None:
     """Note for good that the address wants no mail of this kind; also of one that a restored backup does not know. Safe to repeat."""
     connection.execute(

@@ -148,6 +148,17 @@ def test_two_members_many_deliveries_and_every_spelling_send_one_mail(friend: Fr
     assert [mail["times"] for mail in friend.mails().values()] == [1]
 
 
+def test_a_repeat_after_the_mail_leaves_no_key(friend: Friend) -> None:
+    referral = str(uuid.uuid4())
+    told = friend.scene.wire.say("orders", "friend_entrusted", friend.entrusted("m-1", referral), exchange="orders.parts")
+    wait_for(friend.mails, "the mail")
+    friend.rest_is_forgotten()
+    friend.scene.wire.publish("orders.parts", "friend_entrusted", told)
+    friend.settled()
+    friend.rest_is_forgotten()
+    assert [mail["times"] for mail in friend.mails().values()] == [1]
+
+
 def test_who_opted_out_is_not_written_to_again_and_needs_no_login(friend: Friend) -> None:
     friend.publish(friend.referred_by("m-1"))
     wait_for(friend.mails, "the mail")
