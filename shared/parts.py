@@ -27,7 +27,7 @@ from shared.database import Database
 from shared.delivery.work import Delivery, Work
 from shared.keeping import Keeper, Keeping
 from shared.keyring import Keyring
-from shared.policy import load, load_versions
+from shared.policy import load_versions
 from shared.sealing import IntakeKey
 
 _log = logging.getLogger("brownpaper.parts")
@@ -116,14 +116,6 @@ class PartReader:
 
     def note_announced(self, key: IntakeKey, at: datetime) -> None:
         self._announced = (key.key_id, at)
-
-
-def _envelope(value: dict[str, Any]) -> Envelope:
-    """What is no envelope any more is one that does not open: the vault writes that down as it does for every other."""
-    try:
-        return Envelope.of_json(value)
-    except EnvelopeBroken:
-        return Envelope(b"", load().version, "part")
 
 
 class Parts(DependencyProvider):

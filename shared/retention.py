@@ -20,7 +20,7 @@ from shared.policy.document import Policy
 from shared.policy.waiting import waiting_time
 
 MOST_AT_ONCE = 200
-_CLEARING_LOCK = 0x7377656570  # "clearing": one process of a service clearings at a time
+_CLEARING_LOCK = 0x7377656570  # "sweep": one process of a service lets go of something at a time
 
 
 @dataclass(frozen=True, slots=True)

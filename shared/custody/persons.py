@@ -17,7 +17,7 @@ from shared.custody import keys
 from shared.custody.master import FileMaster
 from shared.custody.permits import DEACTIVATED, ERASED, Choice
 from shared.custody.receipts import Signer
-from shared.custody.vault import Vault
+from shared.custody.vault import Vault, digest_of
 from shared.database import Database, type_of_connection
 from shared.settings import KeyringSettings
 
@@ -183,4 +183,4 @@ class PersonNames:
 
     def digest(self, shop: str, customer_id: str) -> str:
         """What cannot be turned back into the person without the file."""
-        return hmac.new(self._key, f"{shop}\0{customer_id}".encode(), hashlib.sha256).hexdigest()[:32]
+        return digest_of(self._key, shop, customer_id)

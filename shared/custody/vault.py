@@ -279,7 +279,7 @@ class Vault:
         return part_key_context(self.service, name)
 
     def _digest(self, *words: str) -> str:
-        return hmac.digest(self.secret(_PERSONS_KEY), "\0".join(words).encode(), "sha256").hex()[:32]
+        return digest_of(self.secret(_PERSONS_KEY), *words)
 
     def _find_or_make(self, name: str) -> bytes:
         context, at = service_key_context(self.service, name), datetime.now(UTC)
@@ -292,6 +292,11 @@ class Vault:
                 stands = keys.service_key(connection, name)
         assert stands is not None  # noqa: S101 - it was just written, by us or by another
         return self._master.unwrap(stands, context)
+
+
+def digest_of(key: bytes, *words: str) -> str:
+    """The 32 digits under which a person (shop, customer_id) or an order is known to whoever has the key, and to nobody else."""
+    return hmac.digest(key, "\0".join(words).encode(), "sha256").hex()[:32]
 
 
 def part_key_context(service: str, name: KeyName) -> bytes:
