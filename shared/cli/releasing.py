@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -21,6 +23,8 @@ _WHY = {
     "policy_not_acknowledged": "One of the two has to acknowledge the policy in force first.",
     "not_granted": "The policy lets no such role give this to an authority.",
     "second_person_needed": "It takes two different members of staff.",
+    "release_differs": "What the second member approves is not what the first one proposed.",
+    "release_too_old": "It was proposed too long ago: propose it again.",
     "part_not_kept": "There is nothing of this part any more, or there never was.",
     "person_erased": "The person was erased: nobody can read the part.",
     "key_destroyed": "The part's key was destroyed: nobody can read it.",
@@ -43,7 +47,11 @@ def release(
     ] = False,
     env: EnvFile = None,
 ) -> None:
-    """Give a part of an order to an authority: the first member proposes it, the second approves it, each with their own password."""
+    """Give a part of an order to an authority: the first member proposes it, the second approves it, each with their own password.
+
+    Before the second password is asked for, all that will be released is shown: shop, order, part, the authority's reference and key, and
+    the promise that lets it. The approval repeats all of it, and the service refuses one that is not what was proposed, to the letter.
+    """
     with ending_clearly():
         if len(approved_by) != 2 or len(set(approved_by)) != 2:
             raise Misused("It takes two different members of staff: give --approved-by twice.")
@@ -52,16 +60,17 @@ def release(
         name = f"{service.upper()}_HTTP_URL"
         settings.require(name)
         door = f"The {service} service"
-        first, second = (_session(door, settings[name], who, passwords_stdin) for who in approved_by)
         asked = {"source": source or source_of(settings), "order_number": order, "clause": clause, "dossier": reference}
-        try:
-            proposed = _told(first.post_json, "/staff/releases", {**asked, "authority_key": key})
-            given = _told(second.post_json, f"/staff/releases/{quote(proposed['release'], safe='')}/approval", {})
-        finally:
-            for it in (first, second):
-                it.delete("/staff/session")
+        asked["authority_key"] = key
+        with _session(door, settings[name], approved_by[0], passwords_stdin) as first:
+            proposed = _told(first.post_json, "/staff/releases", asked)["release"]
+            for line in shown(proposed, asked, part):
+                say(line)
+            with _session(door, settings[name], approved_by[1], passwords_stdin) as second:
+                approval = f"/staff/releases/{quote(proposed, safe='')}/approval"
+                given = _told(second.post_json, approval, {**asked, "part": part})
         out.write_text(given["box"] + "\n", "ascii")
-        say(f"{proposed['release']}: {part} of {order}, sealed to the authority's key, in {out}. Both stand in the record.")
+        say(f"{proposed}: {part} of {order}, sealed to the authority's key, in {out}. Both stand in the record.")
 
 
 def holder_of(part: str) -> str:
@@ -72,10 +81,23 @@ def holder_of(part: str) -> str:
     raise Misused(f"Nobody gives {part} to an authority: it is one of recipient, contact, billing.")
 
 
-def _session(door: str, url: str, who: str, from_stdin: bool) -> Door:
+def shown(release: str, asked: Mapping[str, str], part: str) -> Iterator[str]:
+    """What the second member approves, line by line: all that is released and to whom, and nothing of the part itself."""
+    yield f"{release} is proposed. Whoever approves it agrees that this is released:"
+    yield f"  the {part} of order {asked['order_number']} of {asked['source']}"
+    yield f"  to whoever asked under {asked['dossier']}, by the promise or addendum {asked['clause']}"
+    yield f"  sealed to the key {asked['authority_key']}"
+
+
+@contextmanager
+def _session(door: str, url: str, who: str, from_stdin: bool) -> Iterator[Door]:
     password = first_line() if from_stdin else typer.prompt(f"Password of {who}", hide_input=True)
     begun = _told(Door(door, url, patience_seconds=10).post_json, "/staff/session", {"name": who, "password": password})
-    return Door(door, url, token=begun["token"], patience_seconds=10)
+    session = Door(door, url, token=begun["token"], patience_seconds=10)
+    try:
+        yield session
+    finally:
+        session.delete("/staff/session")
 
 
 def _told(ask: Any, path: str, body: object) -> Any:

@@ -60,6 +60,18 @@ class Release:
             return "release_too_old"
         return None
 
+    def differing(self, key: OrderKey, part: str, clause: str, dossier: str, authority_key: str) -> tuple[str, ...]:
+        """What of it somebody names otherwise than it was proposed; empty where they mean exactly this."""
+        meant = {
+            "source": (key.shop, self.key.shop),
+            "order_number": (key.order_number, self.key.order_number),
+            "part": (part, self.part),
+            "clause": (clause, self.clause),
+            "dossier": (dossier, self.dossier),
+            "authority_key": (authority_key, self.authority_key),
+        }
+        return tuple(name for name, (said, proposed) in meant.items() if said != proposed)
+
     def approved(self, account: str, at: datetime) -> Release:
         """Approved by a second member; the first time stands. Raises ValueError where `refusal` says why not."""
         if self.refusal(account, at) is not None:

@@ -32,7 +32,7 @@ RELEASE = "release"
 _CLAUSE = re.compile(r"A-[0-9]{2}|[0-9]{1,2}")
 
 
-class _Propose(Form):
+class _Asked(Form):
     source: str = Field(max_length=500)
     order_number: str = Field(pattern=r"^[A-Za-z0-9._~-]{1,64}$")
     clause: str
@@ -49,6 +49,12 @@ class _Propose(Form):
         return value
 
 
+class _Approve(_Asked):
+    """What is approved, told once more by whoever approves it: nobody agrees to a number alone."""
+
+    part: str = Field(max_length=40)
+
+
 class Releasing(StaffDoor):
     """The base of the doors that hold a part which an authority may ask for."""
 
@@ -63,7 +69,7 @@ class Releasing(StaffDoor):
     def propose_release(self, request: Request) -> Answer:
         at = datetime.now(UTC)
         seat = self.staff.seat(request.bearer, at)
-        form = read_form(_Propose, request)
+        form = read_form(_Asked, request)
         self.staff.permit(seat, [self._need(seat.role)], at, people=2)
         if not is_of_policy(form.clause):
             raise StatusError(422, "clause_unknown", "/clause")
@@ -78,15 +84,22 @@ class Releasing(StaffDoor):
 
     @serve("POST", "/staff/releases/<release>/approval", sessions=True)
     def approve_release(self, request: Request) -> Answer:
-        """The part, sealed to the authority's key. The same member may fetch it once more: that is one more opening in the record."""
+        """The part, sealed to the authority's key. The same member may fetch it once more: that is one more opening in the record.
+
+        Whoever approves repeats what is released; where it is not what was proposed, nothing is opened and nothing is written.
+        """
         at = datetime.now(UTC)
         seat = self.staff.seat(request.bearer, at)
         self.staff.permit(seat, [self._need(seat.role)], at, people=2)
+        meant = read_form(_Approve, request)
         with self.staff.begin_transaction() as connection:
             release = store.release(connection, request.values["release"])
             refusal = "release_unknown" if release is None else release.refusal(seat.account, at)
             if release is None or refusal is not None:
                 raise StatusError(404 if release is None else 403, refusal or "release_unknown")
+            differing = _differing(release, meant)
+            if differing:
+                raise StatusError(409, "release_differs", f"/{differing[0]}")
             release = release.approved(seat.account, at)
             store.save_release(connection, release)
         opened = self._opened(release, seat.role)
@@ -120,6 +133,11 @@ class Releasing(StaffDoor):
             "data": orjson.loads(result.plaintext),
         }
         return seal_to_base64(orjson.dumps(given), release.authority_key)
+
+
+def _differing(release: Release, meant: _Approve) -> tuple[str, ...]:
+    key = OrderKey(meant.source, meant.order_number)
+    return release.differing(key, meant.part, meant.clause, meant.dossier, meant.authority_key)
 
 
 def is_of_policy(clause: str) -> bool:

@@ -200,9 +200,17 @@ def authority() -> IntakeKey:
     return IntakeKey("authority")
 
 
+def asked(number: str, key: str, **more: str) -> dict[str, str]:
+    return {"source": SHOP, "order_number": number, "clause": "53", "dossier": "DO-2026/7", "authority_key": key, **more}
+
+
 def propose(member: Member, number: str, key: str, **more: str) -> Any:
-    asked = {"source": SHOP, "order_number": number, "clause": "53", "dossier": "DO-2026/7", "authority_key": key, **more}
-    return member.ask("POST", "/staff/releases", asked)
+    return member.ask("POST", "/staff/releases", asked(number, key, **more))
+
+
+def approve(member: Member, release: str, number: str, key: str, part: str, **more: str) -> Any:
+    """Approve a release, telling once more what is meant."""
+    return member.ask("POST", f"/staff/releases/{release}/approval", asked(number, key, part=part, **more))
 
 
 def test_one_member_alone_and_the_same_one_twice_release_nothing(holder: Holder, env: Path, authority: IntakeKey) -> None:
@@ -213,7 +221,7 @@ def test_one_member_alone_and_the_same_one_twice_release_nothing(holder: Holder,
     assert proposed.status == 201
     assert set(proposed.json()) == {"release", "part", "order_number", "proposed_by"}
     for member in (first, twice):
-        reply = member.ask("POST", f"/staff/releases/{proposed.json()['release']}/approval", {})
+        reply = approve(member, proposed.json()["release"], number, authority.public_key, holder.part)
         assert (reply.status, reply.codes) == (403, ["second_person_needed"])
     assert openings(holder.service, first.account) == []
     with pytest.raises(Exception, match="staff_releases_check"):
@@ -233,7 +241,7 @@ def test_two_members_release_a_part_that_only_the_authority_can_read(
     first, second = Member(holder.service, "officer.a"), Member(holder.service, "officer.b")
     release = propose(first, number, authority.public_key).json()["release"]
     for _ in range(2):  # an answer that got lost is fetched once more
-        given = second.ask("POST", f"/staff/releases/{release}/approval", {})
+        given = approve(second, release, number, authority.public_key, holder.part)
         assert given.status == 200
         assert given.json()["approved_by"] == [first.account, second.account]
         assert canary.in_text(given.body.decode()) == []
@@ -245,6 +253,30 @@ def test_two_members_release_a_part_that_only_the_authority_can_read(
     record = "select deed, clause, said_by, part, dossier from hold_record where order_number = %s"
     expected = [("released", "53", both, holder.part, "DO-2026/7")] * 2
     wait_for(lambda: orders.rows(record, number) == expected, "orders to have it in its record")
+
+
+def test_what_is_approved_is_what_was_proposed_to_the_letter(holders: dict[str, Holder], env: Path, authority: IntakeKey) -> None:
+    assert env
+    holder = holders["notifications"]
+    number = entrusted(holder, f"m-{uuid.uuid4().hex[:10]}")["data"]["order_number"]
+    first, second = Member(holder.service, "officer.a"), Member(holder.service, "officer.b")
+    release = propose(first, number, authority.public_key).json()["release"]
+    both = f"{first.account}+{second.account}"
+    before = openings(holder.service, both)
+    assert second.ask("POST", f"/staff/releases/{release}/approval", {}).status == 422, "nobody approves a number alone"
+    for more in (
+        {"source": "another shop"},
+        {"order_number": f"{number}-1"},
+        {"part": "recipient"},
+        {"clause": "A-10"},
+        {"dossier": "DO-2026/8"},
+        {"authority_key": IntakeKey("another").public_key},
+    ):
+        reply = approve(second, release, number, authority.public_key, **{"part": holder.part, **more})
+        assert (reply.status, reply.codes) == (409, ["release_differs"]), more
+    assert openings(holder.service, both) == before
+    assert holder.service.rows("select approved_by from staff_releases where release = %s", release) == [(None,)]
+    assert approve(second, release, number, authority.public_key, holder.part).status == 200
 
 
 def test_a_wrong_key_clause_or_order_is_refused(holders: dict[str, Holder], env: Path, authority: IntakeKey) -> None:
@@ -283,5 +315,7 @@ def test_the_command_asks_two_for_their_passwords_and_writes_a_sealed_file(
     assert not out.exists()
     code, said = release("officer.a", "officer.b")
     assert code == 0, said
+    for shown in (number, SHOP, "contact", "DO-8", key.public_key):
+        assert shown in said, "the second member sees what is released"
     assert key.open({"box": out.read_text().strip()})["order_number"] == number
     wait_for(lambda: f"released {number}" in by_officer("hold", "list", env=env)[1], "the record to show it")

@@ -96,3 +96,15 @@ def test_a_poor_password_is_not_taken(password: str) -> None:
     assert fault is not None
     assert password not in fault
     assert passwords.password_fault("a good long sentence") is None
+
+
+def test_an_approval_that_means_something_else_is_seen() -> None:
+    meant = {"key": KEY, "part": "contact", "clause": "53", "dossier": "DO-7", "authority_key": "key"}
+    assert RELEASE.differing(**meant) == ()
+    others = {
+        "source": {"key": KEY._replace(shop="another")},
+        "order_number": {"key": KEY._replace(order_number="another")},
+        **{name: {name: "another"} for name in ("part", "clause", "dossier", "authority_key")},
+    }
+    for name, other in others.items():
+        assert RELEASE.differing(**{**meant, **other}) == (name,)
