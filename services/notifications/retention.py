@@ -17,6 +17,8 @@ REQUESTS, UNANSWERED = "requests", "unanswered"
 INVITATIONS = "invitations"
 CLEARINGS = {CONTACTS: ("contact", "purchase"), REQUESTS: ("request",)}
 WAITING = {UNANSWERED: ("request",), INVITATIONS: ("friend",)}
+ENDS = {CONTACTS: {"shipment_delivered", "order_cancelled"}, REQUESTS: {"special_request_answered"}}
+"""The events that start a clearing's time: their last one is when it ended, in the column `ended_at`."""
 
 _THESE = "unnest(%b::text[], %b::text[]) as these (shop, order_number)"
 _DUE = "is_kept and ended_at is not null and ended_at <= %s"

@@ -15,6 +15,8 @@ from shared.retention import Ended, Standing, is_held
 
 BILLINGS, BOOKS = "billings", "books"
 CLEARINGS = {BILLINGS: ("billing",), BOOKS: ("purchase",)}
+ENDS = {BILLINGS: {"payment_authorised", "payment_declined"}, BOOKS: {"payment_captured", "payment_refunded"}}
+"""The events that start a clearing's time, in the column `settled_at`. Nobody says yet that a payment was refunded."""
 
 _THESE = "unnest(%b::text[], %b::text[]) as these (shop, order_number)"
 _ARE_THESE = "payments.shop = these.shop and payments.order_number = these.order_number"

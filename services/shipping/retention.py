@@ -13,6 +13,8 @@ from shared.retention import Ended, Standing, is_held
 
 PARCELS = "parcels"
 CLEARINGS = {PARCELS: ("recipient", "purchase")}
+ENDS = {PARCELS: {"shipment_delivered", "order_cancelled"}}
+"""The events that start a clearing's time: their last one is when an order ended, in the column `ended`."""
 
 _THESE = "unnest(%b::text[], %b::text[]) as these (shop, order_number)"
 # `ended` is text: times as they stand in `facts`, in the order of time.

@@ -10,6 +10,7 @@ from shared.contracts.events import EVENTS
 from shared.contracts.storefront import EVENT_FORMS, KINDS
 from shared.policy.compile_models import OR_NONE, WORDS, kind_of, storefront_grammars
 from shared.policy.document import Hold, MailClass, Policy, StaffGrant
+from shared.policy.endings import unobeyed
 from shared.policy.plainness import personal_among_plain
 from shared.policy.taxonomy import DATA_CATEGORIES, DATA_USES
 
@@ -45,6 +46,7 @@ def unsoundness(policy: Policy, *, strict: bool = False) -> Iterator[Found]:
     yield from _checks(policy, strict=strict)
     yield from _parts(policy)
     yield from _holds(policy)
+    yield from unobeyed(policy)
     yield from _disclosures(policy)
     yield from _staff_and_mails(policy)
     yield from _servers(policy)

@@ -23,7 +23,7 @@ TEXT = POLICY_FILE.read_text("utf-8").replace('version: "2013-08-19"', f'version
 HOLD = """
   contact-to-improve:
     {service: notifications, part: contact, fields: [name, email, language], purpose: improve, opens: true, clauses: [21], checks: [new-use],
-     retention: {after: [shipment_delivered], days: 60, action: destroy_keys_and_rows, addendum: A-01}}"""
+     retention: {after: [shipment_delivered, order_cancelled], days: 60, action: destroy_keys_and_rows, addendum: A-01}}"""
 WIDER = TEXT.replace("\nholds:", f"\nholds:{HOLD}")
 
 

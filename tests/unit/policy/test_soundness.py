@@ -18,7 +18,7 @@ from shared.policy.soundness import CLAUSES, DECLINABLE, unsoundness
 
 TEXT = POLICY_FILE.read_text("utf-8")
 SOUND: dict[str, Any] = yaml.load(TEXT, Loader=yaml.CSafeLoader)
-SOURCES = [POLICY_FILE.with_name(name) for name in ("soundness.py", "plainness.py", "loading.py")]
+SOURCES = [POLICY_FILE.with_name(name) for name in ("soundness.py", "plainness.py", "endings.py", "loading.py")]
 Seed = Callable[[dict[str, Any]], object]
 
 HOLD, CALL, GRANT = "recipient-to-ship", "carrier-buy-label", "crew-prints-labels"
@@ -192,6 +192,25 @@ SEEDS: list[tuple[str, str, Seed]] = [
     ("setting_missing", "databases.settings", put("databases/settings", {})),
     ("setting_missing", "databases.settings", out("databases/settings/log_statement")),
     ("service_without_user", "broker.users", out("broker/users/payments")),
+    # what nobody would do
+    (
+        "retention_unobeyed",
+        "holds.recipient-to-ship.retention.after",
+        put(f"holds/{HOLD}/retention/after", ["shipment_delivered"]),
+    ),
+    (
+        "retention_unobeyed",
+        "holds.payment-in-the-books.retention.after",
+        put("holds/payment-in-the-books/retention/after", ["customer_erased"]),
+    ),
+    ("retention_unobeyed", "holds.recipient-to-ship.retention.action", put(f"holds/{HOLD}/retention/action", "clear")),
+    ("retention_unobeyed", "holds.friend-to-invite.retention.days", put("holds/friend-to-invite/retention/days", 9)),
+    (
+        "retention_unobeyed",
+        "holds.friend-followed.retention",
+        put("holds/friend-followed/purpose", "improve"),
+    ),
+    ("ending_without_hold", "holds", out("holds/friend-remembered")),
     # what is plain
     ("column_twice", "databases.tables.payments.payments.billing", put("databases/tables/payments/payments/plain", ["billing"])),
     (
@@ -319,7 +338,7 @@ def test_what_is_no_policy_is_refused(text: str) -> None:
 
 def test_every_refusal_of_the_code_has_its_seed() -> None:
     sources = "\n".join(path.read_text("utf-8") for path in SOURCES)
-    codes = set(re.findall(r'"([a-z]+(?:_[a-z]+)+)", f?"', sources))
+    codes = set(re.findall(r'yield [^\n]*?"([a-z]+(?:_[a-z]+)+)", f?"', sources))
     codes |= {f"{what}_unknown" for what in re.findall(r'_unknown\("([a-z]+)"', sources)}
     elsewhere = {"named_twice", "not_yaml", "check_pending"}  # seeded in tests of their own
     assert codes - elsewhere == {code for code, _, _ in SEEDS} - SHAPES
