@@ -14,6 +14,7 @@ from deploy.local.postgres import PrivateCluster
 from tests.component.staff_desk import PASSWORD, Member, hire_at
 from tests.component.test_shipping_component import SIZE, Parcel, webhook_url
 from tests.integration.facts import Reply, rows, wait_for
+from tests.integration.logs import Log
 from tests.integration.scene import ROOT, SHOP, Sandbox, Scene, Service, new_number
 from tests.integration.wire import Ear
 
@@ -200,12 +201,14 @@ def test_a_broken_envelope_opens_an_incident_at_orders(parcel: Parcel, orders: S
     )
     assert found == {parcel.number: "policy_version_unknown", other.number: "envelope_broken"}
     shipping.stop()
+    log = Log(shipping)
     shipping.start()  # it looks at once when it starts, and every 30 seconds
     incidents = "select service, kind from incidents where kind = 'envelope_broken'"
     wait_for(lambda: orders.rows(incidents) == [("shipping", "envelope_broken")], "the incident to be open")
-    wait_for(lambda: shipping.metric("brownpaper_incidents_total", kind="envelope_broken") == 1, "it to be counted")
-    assert '"message":"incident"' in shipping.log()
-    assert orders.rows("select count(*) > 0 from record_anchors where service = 'shipping'") == [(True,)]
+    wait_for(lambda: '"message":"incident"' in shipping.log(), "it to be told in the log")
+    if log.count("incident"):  # else the process before had noticed it, and its metrics are gone with it
+        wait_for(lambda: shipping.metric("brownpaper_incidents_total", kind="envelope_broken") == 1, "it to be counted")
+    wait_for(lambda: orders.rows("select 1 from record_anchors where service = 'shipping'"), "an anchor")
     assert parcel.canary.in_text(parcel.scene.texts() + shipping.log() + orders.log()) == []
     code, said = command("privacy", "audit", "verify", "shipping", env=env)
     assert (code, "no breaks" in said) == (0, True)
@@ -251,5 +254,8 @@ def test_a_record_that_was_edited_or_cut_is_told_and_opens_an_incident(
     shipping.stop()
     shipping.start()
     broken = "select place from incidents where service = 'shipping' and kind = 'record_broken' order by place"
-    places = wait_for(lambda: orders.rows(broken), "the broken record to be an incident")
-    assert any(place.startswith(("rewritten", "changed 1")) for (place,) in places)
+
+    def is_told() -> bool:
+        return any(place.startswith(("rewritten", "changed 1")) for (place,) in orders.rows(broken))
+
+    wait_for(is_told, "the broken record to be an incident")
