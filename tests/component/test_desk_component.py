@@ -15,7 +15,7 @@ from nacl.public import PrivateKey, SealedBox
 from tests.component.events import CARD, Canary, envelope
 from tests.component.staff_desk import PASSWORD, Member, command, env_of, hire
 from tests.integration.facts import Reply, ask, rows, wait_for
-from tests.integration.scene import SHOP, Sandbox, Scene, Service, seal
+from tests.integration.scene import SHOP, UNHURRIED, Sandbox, Scene, Service, seal
 from tests.integration.wire import Ear
 
 ROLES = {"agent": "customer_service", "officer": "privacy_officer", "newcomer": "customer_service"}
@@ -41,7 +41,7 @@ def orders(scene: Scene, everybody: Ear) -> Service:
 
 @pytest.fixture(scope="module")
 def notifications(scene: Scene, mailbox: Sandbox, everybody: Ear) -> Service:
-    service = scene.service("notifications", SMTP_TIMEOUT_SECONDS="2", RETENTION_SECONDS="0.1")
+    service = scene.service("notifications", SMTP_TIMEOUT_SECONDS="15", **UNHURRIED, RETENTION_SECONDS="0.1")
     service.start()
     return service
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.component.events import CARD, Canary
 from tests.integration.facts import wait_for
-from tests.integration.scene import SHOP, Sandbox, Scene, Service, new_number, seal
+from tests.integration.scene import SHOP, UNHURRIED, Sandbox, Scene, Service, new_number, seal
 from tests.integration.wire import Ear
 
 
@@ -29,7 +29,7 @@ def everybody(scene: Scene) -> Ear:
 
 @pytest.fixture(scope="module")
 def payments(scene: Scene, paypal: Sandbox, twocheckout: Sandbox, everybody: Ear) -> Service:
-    service = scene.service("payments", CALL_SECONDS="3", LEASE_SECONDS="5")
+    service = scene.service("payments", **UNHURRIED)
     service.start()
     return service
 

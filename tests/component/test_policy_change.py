@@ -15,7 +15,7 @@ import pytest
 from shared.policy import POLICY_FILE, load
 from tests.component.events import Canary, envelope, order_placed
 from tests.integration.facts import ask, rows, wait_for
-from tests.integration.scene import ROOT, SHOP, Sandbox, Scene, Service, new_number, seal
+from tests.integration.scene import ROOT, SHOP, UNHURRIED, Sandbox, Scene, Service, new_number, seal
 from tests.integration.wire import Ear, event
 
 NEXT = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
@@ -41,7 +41,8 @@ class Shop:
             POLICY_FOLDER=str(folder),
             CAMPAIGN_BATCH="2",
             CAMPAIGN_SECONDS="0",
-            SMTP_TIMEOUT_SECONDS="2",
+            SMTP_TIMEOUT_SECONDS="15",
+            **UNHURRIED,
             **links,
         )
         self.orders.start()

@@ -8,7 +8,7 @@ import pytest
 
 from tests.component.events import CARD, Canary, order_placed
 from tests.integration.facts import Reply, wait_for
-from tests.integration.scene import SHOP, Sandbox, Scene, Service, new_number, seal
+from tests.integration.scene import SHOP, UNHURRIED, Sandbox, Scene, Service, new_number, seal
 from tests.integration.wire import Ear
 
 SIZE = {"weight_grams": 420, "length_mm": 200, "width_mm": 150, "height_mm": 60}
@@ -27,7 +27,7 @@ def everybody(scene: Scene) -> Ear:
 
 @pytest.fixture(scope="module")
 def shipping(scene: Scene, carrier: Sandbox, everybody: Ear) -> Service:
-    service = scene.service("shipping")
+    service = scene.service("shipping", **UNHURRIED)
     service.start()
     carrier.control("webhook", {"url": webhook_url(service)}, method="PUT")
     return service

@@ -35,10 +35,12 @@ LONG_LADDER = ",".join(["0.2", "0.2", "0.3", "0.5"] + ["1"] * 600)
 _SHORT = {
     "LATER_RUNGS_SECONDS": LONG_LADDER,
     "SWEEP_SECONDS": "0.2",
-    "LEASE_SECONDS": "4",
-    "CALL_SECONDS": "2",
+    "LEASE_SECONDS": "8",
+    "CALL_SECONDS": "6",
     "JANITOR_SECONDS": "0.3",
 }
+UNHURRIED = {"CALL_SECONDS": "20", "LEASE_SECONDS": "30"}
+"""For a service that talks to a sandbox: no call of it is cut off because the machine is busy, and is then in doubt."""
 
 
 class IntakeKey:
