@@ -43,7 +43,7 @@ def provided(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Provide
     with serving(transit) as url:
 
         def again() -> Master:
-            http = HttpClient(url, timeout_seconds=(2, 5), longest_pause_seconds=0.01)
+            http = HttpClient(url, timeout_seconds=(60, 60), longest_pause_seconds=0.01)
             return TransitMaster(http, key="shipping", token_file=token)
 
         yield Provided(again, transit=transit)
@@ -174,7 +174,7 @@ def transit(tmp_path: Path) -> Iterator[tuple[Transit, TransitMaster, Path]]:
     token.write_text("hvs.stand-in")
     it = Transit("hvs.stand-in", "shipping")
     with serving(it) as url:
-        http = HttpClient(url, timeout_seconds=(2, 5), longest_pause_seconds=0.01)
+        http = HttpClient(url, timeout_seconds=(60, 60), longest_pause_seconds=0.01)
         yield it, TransitMaster(http, key="shipping", token_file=token), token
 
 

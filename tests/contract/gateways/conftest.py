@@ -108,7 +108,7 @@ def http(stub: Stub) -> Iterator[Callable[..., HttpClient]]:
     made: list[HttpClient] = []
 
     def make(path: str = "", **options: Any) -> HttpClient:
-        made.append(HttpClient(stub.url + path, **{"timeout_seconds": (2, 2), "longest_pause_seconds": 0.0, **options}))
+        made.append(HttpClient(stub.url + path, **{"timeout_seconds": (60, 60), "longest_pause_seconds": 0.0, **options}))
         return made[-1]
 
     yield make

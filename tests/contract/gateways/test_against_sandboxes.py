@@ -47,7 +47,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., 
 
 def client(url: str) -> HttpClient:
     # One try per call: what is lost is to be met by the look-up, not by a quick repeat.
-    return HttpClient(url, timeout_seconds=(5, 10), tries=1)
+    return HttpClient(url, timeout_seconds=(60, 60), tries=1)
 
 
 def summary(url: str) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def test_each_parcel_gets_one_label(sandbox: Any) -> None:
 
 def test_a_mail_is_taken_and_a_lost_answer_leaves_doubt(sandbox: Any) -> None:
     urls = sandbox("mailbox")
-    mailbox = Mailbox(urls["smtp_url"], timeout_seconds=(5, 10))
+    mailbox = Mailbox(urls["smtp_url"], timeout_seconds=(60, 60))
     doubtful = 0
     for number in range(ORDERS):
         mail = f"Message-ID: <{number}@shop.example>\r\nFrom: shop@shop.example\r\nSubject: {number}\r\n\r\n.Hello\r\n"

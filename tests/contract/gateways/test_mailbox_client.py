@@ -105,7 +105,7 @@ def mailbox(server: Server) -> Iterator[Callable[..., Mailbox]]:
     made: list[Mailbox] = []
 
     def make(**options: Any) -> Mailbox:
-        made.append(Mailbox(f"smtp://127.0.0.1:{server.port}", timeout_seconds=(2, 2), **options))
+        made.append(Mailbox(f"smtp://127.0.0.1:{server.port}", timeout_seconds=(60, 60), **options))
         return made[-1]
 
     yield make

@@ -14,6 +14,8 @@ import pytest
 import requests
 from jsonschema import Draft4Validator
 
+from tests.integration.facts import PATIENCE_SECONDS
+
 _ROOT = Path(__file__).resolve().parents[3]
 _DATA = _ROOT.parent / "shared" / "data"
 
@@ -30,7 +32,7 @@ class Running:
         self.session.trust_env = False
 
     def ask(self, method: str, path: str, **more: Any) -> requests.Response:
-        return self.session.request(method, self.url + path, timeout=10, **more)
+        return self.session.request(method, self.url + path, timeout=PATIENCE_SECONDS, **more)
 
     def books(self) -> dict[str, Any]:
         return self.ask("GET", "/_books").json()
@@ -40,7 +42,7 @@ class Running:
 
     def stop(self) -> int:
         self.process.terminate()
-        code = self.process.wait(timeout=10)
+        code = self.process.wait(timeout=PATIENCE_SECONDS)
         assert self.process.stdout is not None
         self.process.stdout.close()
         self.session.close()

@@ -13,6 +13,8 @@ import pypdf
 import pytest
 import yaml
 
+from tests.integration.facts import PATIENCE_SECONDS, wait_for
+
 _KEY = {"API-Key": "TEST_sandbox"}
 _ADDRESS = {
     "name": "Ana Müller",
@@ -71,7 +73,11 @@ def test_a_label_is_bought_found_and_read(carrier, spec, download):
         found = carrier.ask("GET", f"{path}?label_download_type={download}", headers=_KEY)
         assert (found.status_code, found.json()) == (200, label)
     href = label["label_download"]["href"]
-    content = base64.b64decode(href.partition(",")[2]) if download == "inline" else carrier.session.get(href, timeout=10).content
+    content = (
+        base64.b64decode(href.partition(",")[2])
+        if download == "inline"
+        else carrier.session.get(href, timeout=PATIENCE_SECONDS).content
+    )
     (page,) = pypdf.PdfReader(io.BytesIO(content), strict=True).pages
     text = page.extract_text()
     assert "Ana Müller" in text
@@ -200,7 +206,7 @@ def test_a_collected_parcel_is_told_until_it_is_acknowledged(start, receiver, da
     assert carrier.ask("PUT", "/_sandbox/webhook", json={"url": "http://127.0.0.1:1/"}).status_code == 204
     hook = f"http://127.0.0.1:{receiver.server_port}/webhooks/carrier/secret"
     assert carrier.ask("PUT", "/_sandbox/webhook", json={"url": hook}).status_code == 204
-    taken = [receiver.taken.get(timeout=10) for _ in range(4)]
+    taken = [receiver.taken.get(timeout=PATIENCE_SECONDS) for _ in range(4)]
     sample = json.loads((data / "provider-specs/shipengine/webhook-track-event-sample.json").read_text("utf-8"))
     for event in taken:
         assert set(event) == set(sample)
@@ -209,10 +215,8 @@ def test_a_collected_parcel_is_told_until_it_is_acknowledged(start, receiver, da
         spec.check("tracking_information", event["data"])
     # Each is sent twice here, and the delivery only after the departure was acknowledged.
     assert [event["data"]["status_code"] for event in taken] == ["IT", "IT", "DE", "DE"]
-    for _ in range(200):
-        summary = carrier.summary()
-        if summary["delivered"]:
-            break
+    wait_for(lambda: carrier.summary()["delivered"] == 1, "the delivery to be acknowledged")
+    summary = carrier.summary()
     assert (summary["delivered"], summary["repeats"]) == (1, 2)
     assert carrier.books()["labels"][label["label_id"]]["webhooks_acknowledged"] == ["IT", "DE"]
     void = carrier.ask("PUT", f"/v1/labels/{label['label_id']}/void", headers=_KEY).json()
@@ -228,12 +232,10 @@ def test_a_driver_may_scan_parcels_once_only_as_delivered(start, receiver):
         assert carrier.ask("POST", "/_sandbox/collect", json={"tracking_numbers": numbers, "scans": scans}).status_code == 400
     collected = carrier.ask("POST", "/_sandbox/collect", json={"tracking_numbers": numbers, "scans": ["DE"]})
     assert collected.json() == {"accepted": 2, "refused": []}
-    taken = [receiver.taken.get(timeout=10)["data"] for _ in numbers]
+    taken = [receiver.taken.get(timeout=PATIENCE_SECONDS)["data"] for _ in numbers]
     assert sorted((event["tracking_number"], event["status_code"]) for event in taken) == sorted(
         (number, "DE") for number in numbers
     )
-    for _ in range(200):
-        summary = carrier.summary()
-        if summary["delivered"] == 2:
-            break
+    wait_for(lambda: carrier.summary()["webhooks"]["delivered"] == 2, "both deliveries to be acknowledged")
+    summary = carrier.summary()
     assert (summary["delivered"], summary["webhooks"]["delivered"], summary["webhooks"]["outstanding"]) == (2, 2, 0)

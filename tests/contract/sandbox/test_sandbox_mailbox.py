@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.integration.facts import wait_for
+from tests.integration.facts import PATIENCE_SECONDS, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def _mail(message_id, kind="order_confirmation", recipient="ana@example.com"):
 
 def _client(running, **more):
     place = urlsplit(running.smtp_url)
-    return smtplib.SMTP(place.hostname, place.port, timeout=10, **more)
+    return smtplib.SMTP(place.hostname, place.port, timeout=PATIENCE_SECONDS, **more)
 
 
 def test_a_mail_is_kept_as_files_and_counted_once(start):
@@ -68,7 +68,10 @@ def test_an_international_address_needs_smtputf8(mailbox):
     with _client(mailbox) as client:
         client.send_message(_mail("utf8", recipient="用户@例え.jp"))
     place = urlsplit(mailbox.smtp_url)
-    with socket.create_connection((place.hostname, place.port), timeout=10) as connection, connection.makefile("rb") as answers:
+    with (
+        socket.create_connection((place.hostname, place.port), timeout=PATIENCE_SECONDS) as connection,
+        connection.makefile("rb") as answers,
+    ):
         connection.sendall("EHLO a\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<用户@example.com>\r\nQUIT\r\n".encode())
         assert [line[:3] for line in answers.read().splitlines()][-2:] == [b"553", b"221"]
     assert "<utf8@example.com>" in mailbox.books()["mails"]
@@ -76,7 +79,10 @@ def test_an_international_address_needs_smtputf8(mailbox):
 
 def test_commands_may_be_pipelined(mailbox):
     place = urlsplit(mailbox.smtp_url)
-    with socket.create_connection((place.hostname, place.port), timeout=10) as connection, connection.makefile("rb") as answers:
+    with (
+        socket.create_connection((place.hostname, place.port), timeout=PATIENCE_SECONDS) as connection,
+        connection.makefile("rb") as answers,
+    ):
         assert answers.readline().startswith(b"220")
         connection.sendall(
             b"EHLO a\r\nMAIL FROM:<a@example.com> BODY=8BITMIME SIZE=20\r\nRCPT TO:<b@example.com>\r\nDATA\r\n"
@@ -157,7 +163,7 @@ def test_tls_from_the_first_byte(start, certificate):
     mailbox = start("mailbox", *flags)
     place = urlsplit(mailbox.smtp_url)
     context = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
-    with smtplib.SMTP_SSL(place.hostname, place.port, timeout=10, context=context) as client:
+    with smtplib.SMTP_SSL(place.hostname, place.port, timeout=PATIENCE_SECONDS, context=context) as client:
         client.send_message(_mail("secure"))
     assert place.scheme == "smtps"
     assert mailbox.summary()["mails"] == 1
