@@ -46,7 +46,7 @@ from tests.integration.scene import LONG_LADDER
 from tests.integration.wire import Ear, Wire, event
 
 EARLY, REPEATED, IMPOSTORS = 0.05, 0.03, 0.02
-QUIET_SECONDS = 1.0
+QUIET_SECONDS = 3.0
 # What waits for its order is tried once a second, for as long as the whole run may take.
 _SHORT = {
     "LATER_RUNGS_SECONDS": LONG_LADDER,

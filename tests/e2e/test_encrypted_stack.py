@@ -20,7 +20,7 @@ from shared.cli.sandboxes import Sandboxes
 from shared.lines import is_here
 from tests.component.events import order_placed
 from tests.e2e.conftest import Shop
-from tests.integration.facts import PATIENCE_SECONDS, rows
+from tests.integration.facts import PATIENCE_SECONDS, rows, wait_for
 
 ORDERS = 3
 
@@ -63,9 +63,10 @@ def test_orders_go_all_the_way_and_every_line_is_encrypted(encrypted: Shop) -> N
     for event in placed:
         encrypted.completes(event["data"]["order_number"])
     encrypted.settled()
-    done = Sandboxes(encrypted.env).counts()
+    sandboxes = Sandboxes(encrypted.env)
+    wait_for(lambda: sandboxes.counts()["mails"] >= 3 * ORDERS, "the mails: confirmed, on its way, delivered")
+    done = sandboxes.counts()
     assert (done["authorised"], done["captured"], done["labelled"]) == (ORDERS, ORDERS, ORDERS)
-    assert done["mails"] >= 3 * ORDERS  # confirmed, on its way, delivered
 
     schemes = {
         name: urlsplit(value).scheme for name, value in encrypted.env.items() if name.endswith(("_URI", "_BASE_URL", "SMTP_URL"))

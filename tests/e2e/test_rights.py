@@ -73,8 +73,11 @@ def label_of(shop: Any, number: str) -> str:
     return paper.body.decode("latin-1")
 
 
-def nothing_due_at_payments(shop: Any) -> bool:
-    return rows(url(shop, "payments"), "select 1 from payments where is_kept and is_answered") == []
+def let_go_of_what_is_due(shop: Any) -> None:
+    """Have payments do now what it does when it starts and every ten minutes: it is not to come between two looks at the rows."""
+    shop.stack.restart("payments")
+    due = "select 1 from payments where is_kept and is_answered"
+    wait_for(lambda: rows(url(shop, "payments"), due) == [], "payments to have let go of what is due")
 
 
 def everything(shop: Any) -> dict[str, str]:
@@ -111,6 +114,7 @@ def _mails(shop: Any, number: str) -> set[str]:
 def test_a_person_is_erased_and_the_other_is_untouched_to_the_byte(shop: Any, people: tuple[Person, Person]) -> None:
     leaving, staying = people
     shop.settled()
+    let_go_of_what_is_due(shop)
     before = rows_naming(shop, staying)
     assert any(before.values())
     request_id = f"r-{uuid.uuid4().hex[:8]}"
@@ -210,7 +214,7 @@ def test_a_corrected_address_before_the_label_is_on_it_and_after_it_the_old_one_
     # The order has ended: nothing is open that a correction could be for.
     late, status = person.says("customer_corrected", recipient=person.canary.recipient)
     assert status == 202
-    assert request_of(shop, late["id"])["state"] == "closed"
+    wait_for(lambda: request_of(shop, late["id"])["state"] == "closed", "the late correction to be closed")
     # Of somebody else's order nobody may say where it goes.
     _, status = Person(shop).says("customer_corrected", order_number=number, recipient=person.canary.recipient)
     assert status == 422
@@ -220,7 +224,8 @@ def test_a_copy_holds_everything_and_who_opened_it_and_only_its_owner_can_read_i
     shop: Any, people: tuple[Person, Person]
 ) -> None:
     person, other = people
-    person.says("preferences_changed", communication="service_only")
+    chosen, _ = person.says("preferences_changed", communication="service_only")
+    wait_for(lambda: request_of(shop, chosen["id"])["state"] == "closed", "everybody to have noted the choice")
     key = PrivateKey.generate()
     request_id = f"r-{uuid.uuid4().hex[:8]}"
     reply_key = base64.b64encode(bytes(key.public_key)).decode()
@@ -261,9 +266,7 @@ def test_preferences_are_written_down_where_the_policy_says(shop: Any) -> None:
 def test_an_erasure_goes_on_where_a_killed_service_left_it(service: str, shop: Any, people: tuple[Person, Person]) -> None:
     leaving, staying = people
     shop.settled()
-    # A service that starts lets go of what is due: that is over before the rows are compared.
-    shop.stack.restart("payments")
-    wait_for(lambda: nothing_due_at_payments(shop), "payments to have let go of what is due")
+    let_go_of_what_is_due(shop)
     before = rows_naming(shop, staying)
     request_id = f"r-{uuid.uuid4().hex[:8]}"
     leaving.says("customer_erasure_requested", request_id=request_id)
