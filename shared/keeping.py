@@ -24,7 +24,7 @@ from shared.database import Database
 from shared.delivery.entrypoints import Door, hears
 from shared.delivery.work import Work
 from shared.keyring import Keyring
-from shared.policy import load
+from shared.policy import Policy, load
 from shared.retention import RetainedRows, Retention, clearings_of, note_hold, waiting_clearings_of
 
 _log = logging.getLogger("brownpaper.keeping")
@@ -46,12 +46,16 @@ class Keeper:
         held: HeldRows,
         parts_of: Mapping[str, Sequence[str]],
         waiting: Mapping[str, Sequence[str]],
+        versions: Mapping[str, Policy],
     ) -> None:
         self.service, self.keyring, self._person = service, keyring, vault.person
         self.journal = ErasureJournal(Path(settings.erasure_journal)) if settings.erasure_journal else None
         database = Database(settings.database_url, name=f"{service}.keeping", most_connections=1)
         self.watch = RecordWatch(keyring_database, vault.record_seal, pause=lambda: eventlet.sleep(0))
-        clearings = (*clearings_of(load(), service, parts_of), *waiting_clearings_of(load(), service, waiting))
+        clearings = (
+            *clearings_of(load(), service, parts_of, versions),
+            *waiting_clearings_of(load(), service, waiting, versions),
+        )
         self._retention = Retention(service, database, vault, rows, clearings)
         self._every = horizon.let_go_every
         self._cleared_at: datetime | None = None

@@ -134,7 +134,7 @@ class Parts(DependencyProvider):
         vault = Vault(service, database, master, permits)
         persons = PersonKeys(database, vault, horizon)
         door = self.container.service_cls
-        kept = {"held": door.rows, "parts_of": door.clearings, "waiting": door.waiting}
+        kept = {"held": door.rows, "parts_of": door.clearings, "waiting": door.waiting, "versions": versions}
         keeper = Keeper(service, settings, keyring, vault, database, door.retained, horizon, **kept)
         self._reader = PartReader(door.part, keyring, vault, persons, keeper)
         self._reader.keyring.current(now)  # a master key that is not the right one must not come up as ready

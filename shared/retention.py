@@ -6,10 +6,12 @@ is found again. What a legal hold keeps is passed over and counted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
+
+import orjson
 
 from shared import metrics
 from shared.contracts.values import OrderKey
@@ -17,7 +19,7 @@ from shared.custody.envelopes import PartName
 from shared.custody.vault import Vault
 from shared.database import Database, type_of_connection
 from shared.policy.document import Policy
-from shared.policy.waiting import waiting_time
+from shared.policy.waiting import waiting_days
 
 MOST_AT_ONCE = 200
 _CLEARING_LOCK = 0x7377656570  # "sweep": one process of a service lets go of something at a time
@@ -41,14 +43,36 @@ class Standing:
     oldest_ended_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What ended before this is due; what was collected under one of the versions in `sooner`, before that version's moment, which is later.
+
+    For a statement of ours: `values` are its named values, `limit_of` the moment that counts for a row.
+    """
+
+    before: datetime
+    sooner: Mapping[str, datetime] = field(default_factory=dict)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """`latest` is for the index: nothing that ended after it is due."""
+        sooner = orjson.dumps(self.sooner).decode()
+        return {"before": self.before, "sooner": sooner, "latest": max([self.before, *self.sooner.values()])}
+
+    @staticmethod
+    def limit_of(envelope: str) -> str:
+        """The moment before which a row must have ended whose envelope stands in this column; `before` where there is no envelope."""
+        return f"coalesce((%(sooner)s::jsonb ->> ({envelope} ->> 'policy_version'))::timestamptz, %(before)s)"
+
+
 class RetainedRows(Protocol):
     """A service's own tables, as far as something in them has its time. Every function works on the caller's transaction."""
 
-    def ended(self, connection: type_of_connection, clearing: str, before: datetime, limit: int) -> list[Ended]:
-        """Orders that ended before this and are still kept, the oldest first, locked; none that a legal hold keeps."""
+    def ended(self, connection: type_of_connection, clearing: str, due: Due, limit: int) -> list[Ended]:
+        """Orders that are due and still kept, the oldest first, locked; none that a legal hold keeps."""
 
-    def standing(self, connection: type_of_connection, clearing: str, before: datetime) -> Standing:
-        """What of the clearing is left."""
+    def standing(self, connection: type_of_connection, clearing: str, due: Due) -> Standing:
+        """What of the clearing is left. A row that is due sooner counts as having ended so much earlier."""
 
     def let_go(self, connection: type_of_connection, clearing: str, orders: Sequence[OrderKey]) -> None:
         """Drop what the clearing is about, and note that it is gone. Safe to repeat."""
@@ -56,36 +80,71 @@ class RetainedRows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Clearing:
-    """One kind of thing that goes together: the parts, after what time, and the part whose keys go first ("" where there are none)."""
+    """One kind of thing that goes together: the parts, after what time, and the part whose keys go first ("" where there are none).
+
+    `sooner`: what was collected under a version that promised less time goes after that time (decision 0066).
+    """
 
     name: str
     parts: tuple[str, ...]
     after: timedelta
     keys_of: str
+    sooner: Mapping[str, timedelta] = field(default_factory=dict)
+
+    def due(self, at: datetime) -> Due:
+        """What is due then."""
+        return Due(at - self.after, {version: at - after for version, after in self.sooner.items()})
 
 
-def clearings_of(policy: Policy, service: str, parts_of: Mapping[str, Sequence[str]]) -> tuple[Clearing, ...]:
-    """A service's clearings, by what goes in each. Raises ValueError where the policy gives parts of one clearing different times."""
+def clearings_of(
+    policy: Policy, service: str, parts_of: Mapping[str, Sequence[str]], versions: Mapping[str, Policy] | None = None
+) -> tuple[Clearing, ...]:
+    """A service's clearings, by what goes in each; `versions` are those under which something may have been collected.
+
+    Raises ValueError where the policy in force gives parts of one clearing different times.
+    """
     clearings = []
     for name, parts in parts_of.items():
-        rules = [
-            hold.retention
-            for hold in policy.holds.values()
-            if hold.service == service and hold.part in parts and hold.retention is not None and hold.retention.days is not None
-        ]
-        days = {rule.days for rule in rules}
+        days = ended_days(policy, service, parts)
         if len(days) != 1:
             raise ValueError(f"the policy gives the clearing {name} of {service} not one time but {len(days)}")
-        clearings.append(Clearing(name, tuple(parts), timedelta(days=float(days.pop() or 0)), _keys_of(policy, parts)))
+        clearings.append(_clearing(name, parts, days.pop(), policy, _promised(versions, service, parts, ended_days)))
     return tuple(clearings)
 
 
-def waiting_clearings_of(policy: Policy, service: str, parts_of: Mapping[str, Sequence[str]]) -> tuple[Clearing, ...]:
+def waiting_clearings_of(
+    policy: Policy, service: str, parts_of: Mapping[str, Sequence[str]], versions: Mapping[str, Policy] | None = None
+) -> tuple[Clearing, ...]:
     """The clearings of what waits for something that does not come, counted from its own coming. Raises ValueError as above."""
-    return tuple(
-        Clearing(name, tuple(parts), waiting_time(policy, service, parts), _keys_of(policy, parts))
-        for name, parts in parts_of.items()
-    )
+    clearings = []
+    for name, parts in parts_of.items():
+        days = waiting_days(policy, service, parts)
+        if len(days) != 1:
+            raise ValueError(f"the policy lets the clearing {name} of {service} wait not for one time but for {len(days)}")
+        clearings.append(_clearing(name, parts, days.pop(), policy, _promised(versions, service, parts, waiting_days)))
+    return tuple(clearings)
+
+
+def _clearing(name: str, parts: Sequence[str], days: int, policy: Policy, promised: Mapping[str, int]) -> Clearing:
+    sooner = {version: timedelta(days=its) for version, its in promised.items() if its < days}
+    return Clearing(name, tuple(parts), timedelta(days=days), _keys_of(policy, parts), sooner)
+
+
+def _promised(
+    versions: Mapping[str, Policy] | None,
+    service: str,
+    parts: Sequence[str],
+    days_of: Callable[[Policy, str, Sequence[str]], set[int]],
+) -> dict[str, int]:
+    """Version → the least that it promised of these parts; a version that promised nothing is not there."""
+    found = {version: days_of(policy, service, parts) for version, policy in (versions or {}).items()}
+    return {version: min(days) for version, days in found.items() if days}
+
+
+def ended_days(policy: Policy, service: str, parts: Sequence[str]) -> set[int]:
+    """For how many days after their end the policy lets a service keep these parts: one number, unless its rules differ."""
+    rules = [hold.retention for hold in policy.holds.values() if hold.service == service and hold.part in parts]
+    return {rule.days for rule in rules if rule is not None and rule.days is not None}
 
 
 def _keys_of(policy: Policy, parts: Sequence[str]) -> str:
@@ -106,23 +165,23 @@ class Retention:
         return sum(self._run(clearing, at, patience) for clearing in self._clearings)
 
     def _run(self, clearing: Clearing, at: datetime, patience: timedelta) -> int:
-        done, before = 0, at - clearing.after
-        while gone := self._let_go_of_some(clearing, before):
+        done, due = 0, clearing.due(at)
+        while gone := self._let_go_of_some(clearing, due):
             done += gone
         with self._database.begin() as connection:
-            left = self._rows.standing(connection, clearing.name, before)
+            left = self._rows.standing(connection, clearing.name, due)
             due_at = left.oldest_ended_at + clearing.after if left.oldest_ended_at else None
             note_clearing(connection, clearing.name, done, left, due_at, at)
         overdue = max(0.0, (at - due_at - patience).total_seconds()) if due_at else 0.0
         metrics.retention_overdue.labels(self._service, clearing.name).set(overdue)
         return done
 
-    def _let_go_of_some(self, clearing: Clearing, before: datetime) -> int:
+    def _let_go_of_some(self, clearing: Clearing, due: Due) -> int:
         with self._database.begin() as connection:
             row = connection.execute("select pg_try_advisory_xact_lock(%s)", (_CLEARING_LOCK,)).fetchone()
             if not (row and row[0]):
                 return 0
-            ended = self._rows.ended(connection, clearing.name, before, MOST_AT_ONCE)
+            ended = self._rows.ended(connection, clearing.name, due, MOST_AT_ONCE)
             if not ended:
                 return 0
             if clearing.keys_of:

@@ -12,7 +12,7 @@ import orjson
 from services.notifications.friends import FORGET_FRIEND, SEND_INVITATION, Invitation
 from shared.contracts.values import OrderKey
 from shared.database import type_of_connection
-from shared.retention import Ended, Standing
+from shared.retention import Due, Ended, Standing
 
 _THIS = "shop = %s and referral = %s"
 _PERSON = "shop = %s and customer_id = %s"
@@ -118,18 +118,27 @@ def sweep_of(connection: type_of_connection, shop: str, customer_id: str) -> Non
 # ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def waiting(connection: type_of_connection, before: datetime, limit: int) -> list[Ended]:
-    """Invitations that came before this and have not ended, the oldest first, locked; the friend's part stands under its member's key."""
+_LIMIT = Due.limit_of("friend")
+_DUE = f"taken_at <= %(latest)s and taken_at <= {_LIMIT}"
+
+
+def waiting(connection: type_of_connection, due: Due, limit: int) -> list[Ended]:
+    """Invitations that have not ended and are due, the oldest first, locked; the friend's part stands under its member's key."""
     rows = connection.execute(
-        "select shop, referral, customer_id, taken_at from invitations where taken_at <= %s order by taken_at limit %s for update skip locked",
-        (before, limit),
+        f"""
+        select shop, referral, customer_id, taken_at from invitations where {_DUE} order by taken_at limit %(limit)s
+        for update skip locked
+        """.encode(),
+        due.values | {"limit": limit},
     )
     return [Ended(OrderKey(shop, referral), customer, at) for shop, referral, customer, at in rows]
 
 
-def standing(connection: type_of_connection, before: datetime) -> Standing:
+def standing(connection: type_of_connection, due: Due) -> Standing:
     """What of such invitations is left. A legal hold is about an order and keeps none of them."""
-    row: Any = connection.execute("select count(*), 0, min(taken_at) from invitations where taken_at <= %s", (before,)).fetchone()
+    row: Any = connection.execute(
+        f"select count(*), 0, min(taken_at - ({_LIMIT} - %(before)s)) from invitations where {_DUE}".encode(), due.values
+    ).fetchone()
     return Standing(*row)
 
 

@@ -13,7 +13,7 @@ from shared.contracts.errors import Parked
 from shared.contracts.values import OrderKey
 from shared.custody.persons import KeptEnvelope
 from shared.database import type_of_connection
-from shared.retention import Ended, Standing
+from shared.retention import Due, Ended, Standing
 
 _PERSON = "shop = %s and customer_id = %s"
 _REQUEST = "shop, request_id, customer_id, request, received_at, reply, state, ended_at"
@@ -25,10 +25,11 @@ _CALL_GONE = (
     f"gone.kind = '{SEND_PERSONAL_MAIL}'"
     " and gone.details ->> 'shop' = these.shop and gone.details ->> 'request_id' = these.request_id"
 )
+_LIMIT = Due.limit_of("request")
 # Whether it was answered → since when its time counts, and what is due.
 _DUE = {
-    True: ("ended_at", "ended_at is not null and ended_at <= %s"),
-    False: ("received_at", "ended_at is null and received_at <= %s"),
+    True: ("ended_at", f"ended_at is not null and ended_at <= %(latest)s and ended_at <= {_LIMIT}"),
+    False: ("received_at", f"ended_at is null and received_at <= %(latest)s and received_at <= {_LIMIT}"),
 }
 
 
@@ -188,27 +189,27 @@ def told_of(connection: type_of_connection, shop: str, customer_id: str) -> list
 # ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def ended(connection: type_of_connection, before: datetime, limit: int, *, is_answered: bool = True) -> list[Ended]:
-    """Requests that ended before this, or came before this and have not ended, the oldest first, locked.
+def ended(connection: type_of_connection, due: Due, limit: int, *, is_answered: bool = True) -> list[Ended]:
+    """Requests that ended and are due, or that have not ended and have waited too long, the oldest first, locked.
 
     A legal hold is about an order and keeps none of them.
     """
-    since, due = _DUE[is_answered]
+    since, condition = _DUE[is_answered]
     rows = connection.execute(
         f"""
         select shop, request_id, customer_id, {since} from special_requests
-        where {due} order by {since} limit %s for update skip locked
+        where {condition} order by {since} limit %(limit)s for update skip locked
         """.encode(),
-        (before, limit),
+        due.values | {"limit": limit},
     )
     return [Ended(OrderKey(shop, request_id), customer, at) for shop, request_id, customer, at in rows]
 
 
-def standing(connection: type_of_connection, before: datetime, *, is_answered: bool = True) -> Standing:
+def standing(connection: type_of_connection, due: Due, *, is_answered: bool = True) -> Standing:
     """What of such requests is left."""
-    since, due = _DUE[is_answered]
+    since, condition = _DUE[is_answered]
     row: Any = connection.execute(
-        f"select count(*), 0, min({since}) from special_requests where {due}".encode(), (before,)
+        f"select count(*), 0, min({since} - ({_LIMIT} - %(before)s)) from special_requests where {condition}".encode(), due.values
     ).fetchone()
     return Standing(*row)
 

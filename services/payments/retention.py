@@ -1,6 +1,7 @@
 """All SQL about what payments lets go of: the key of a billing part once the provider has answered, and books that are old enough.
 
-The billing part itself is cleared by the answer's own transaction; its key stands in another cluster, and follows here.
+The billing part itself is cleared by the answer's own transaction; its key stands in another cluster, and follows here: no version can have
+promised less time than none. The books name no version, and hold no part.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 from shared.contracts.values import OrderKey
 from shared.database import type_of_connection
-from shared.retention import Ended, Standing, is_held
+from shared.retention import Due, Ended, Standing, is_held
 
 BILLINGS, BOOKS = "billings", "books"
 CLEARINGS = {BILLINGS: ("billing",), BOOKS: ("purchase",)}
@@ -35,23 +36,23 @@ _LET_GO = {
 class PaymentsRetention:
     """See `shared.retention.RetainedRows`."""
 
-    def ended(self, connection: type_of_connection, clearing: str, before: datetime, limit: int) -> list[Ended]:
+    def ended(self, connection: type_of_connection, clearing: str, due: Due, limit: int) -> list[Ended]:
         rows = connection.execute(
             f"""
             select shop, order_number, customer_id, settled_at from payments
             where {_DUE[clearing]} and not {is_held("payments")} order by entrusted_at limit %s for update skip locked
             """,
-            (*_times(clearing, before), limit),
+            (*_times(clearing, due.before), limit),
         )
         return [Ended(OrderKey(shop, number), customer or None, at) for shop, number, customer, at in rows]
 
-    def standing(self, connection: type_of_connection, clearing: str, before: datetime) -> Standing:
+    def standing(self, connection: type_of_connection, clearing: str, due: Due) -> Standing:
         row: Any = connection.execute(
             f"""
             select count(*) filter (where not held), count(*) filter (where held), min(settled_at) filter (where not held)
             from (select settled_at, {is_held("payments")} as held from payments where {_DUE[clearing]}) as due
             """,
-            _times(clearing, before),
+            _times(clearing, due.before),
         ).fetchone()
         return Standing(*row)
 

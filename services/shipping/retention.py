@@ -9,7 +9,7 @@ from typing import Any
 from shared.contracts.values import OrderKey
 from shared.database import type_of_connection
 from shared.delivery import person_traces
-from shared.retention import Ended, Standing, is_held
+from shared.retention import Due, Ended, Standing, is_held
 
 PARCELS = "parcels"
 CLEARINGS = {PARCELS: ("recipient", "purchase")}
@@ -18,7 +18,8 @@ ENDS = {PARCELS: {"shipment_delivered", "order_cancelled"}}
 
 _THESE = "unnest(%b::text[], %b::text[]) as these (shop, order_number)"
 # `ended` is text: times as they stand in `facts`, in the order of time.
-_DUE = "is_kept and ended is not null and ended <= %s"
+_LIMIT = Due.limit_of("recipient")
+_DUE = f"is_kept and ended is not null and ended <= %(latest_text)s and ended::timestamptz <= {_LIMIT}"
 _DROP = (
     f"delete from labels using shipments join {_THESE} using (shop, order_number) where labels.parcel = shipments.parcel",
     f"delete from recipients using {_THESE} where recipients.shop = these.shop and recipients.order_number = these.order_number",
@@ -36,31 +37,39 @@ _NOTE = f"""
 class ShippingRetention:
     """See `shared.retention.RetainedRows`."""
 
-    def ended(self, connection: type_of_connection, clearing: str, before: datetime, limit: int) -> list[Ended]:
+    def ended(self, connection: type_of_connection, clearing: str, due: Due, limit: int) -> list[Ended]:
         rows = connection.execute(
             f"""
             select shop, order_number, customer_id, ended
             from shipments left join recipients using (shop, order_number)
-            where {_DUE} and not {is_held("shipments")} order by ended limit %s for update of shipments skip locked
+            where {_DUE} and not {is_held("shipments")} order by ended limit %(limit)s for update of shipments skip locked
             """,
-            (before.isoformat(), limit),
+            _values(due) | {"limit": limit},
         )
         return [Ended(OrderKey(shop, number), customer, datetime.fromisoformat(at)) for shop, number, customer, at in rows]
 
-    def standing(self, connection: type_of_connection, clearing: str, before: datetime) -> Standing:
+    def standing(self, connection: type_of_connection, clearing: str, due: Due) -> Standing:
         row: Any = connection.execute(
             f"""
             select count(*) filter (where not held), count(*) filter (where held), min(ended) filter (where not held)
-            from (select ended, {is_held("shipments")} as held from shipments where {_DUE}) as due
+            from (
+                select ended::timestamptz - ({_LIMIT} - %(before)s) as ended, {is_held("shipments")} as held
+                from shipments left join recipients using (shop, order_number) where {_DUE}
+            ) as due
             """,
-            (before.isoformat(),),
+            _values(due),
         ).fetchone()
-        return Standing(row[0], row[1], datetime.fromisoformat(row[2]) if row[2] else None)
+        return Standing(*row)
 
     def let_go(self, connection: type_of_connection, clearing: str, orders: Sequence[OrderKey]) -> None:
         for statement in (*_DROP, _NOTE):
             connection.execute(statement.encode(), _columns(orders))
         person_traces.drop_calls_of(connection, orders)
+
+
+def _values(due: Due) -> dict[str, Any]:
+    values = due.values
+    return values | {"latest_text": values["latest"].isoformat()}
 
 
 def _columns(orders: Sequence[OrderKey]) -> list[list[str]]:

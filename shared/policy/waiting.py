@@ -8,17 +8,14 @@ from datetime import timedelta
 from shared.policy.document import Policy
 
 
-def waiting_time(policy: Policy, service: str, parts: Iterable[str]) -> timedelta:
-    """For how long these parts may wait at the service, from their coming. Raises ValueError where the policy gives not one time."""
+def waiting_days(policy: Policy, service: str, parts: Iterable[str]) -> set[int]:
+    """For how many days from their coming these parts may wait at the service: one number, unless the policy's rules differ."""
     wanted = set(parts)
-    days = {
+    return {
         hold.retention.waits.days
         for hold in policy.holds.values()
         if hold.service == service and hold.part in wanted and hold.retention is not None and hold.retention.waits is not None
     }
-    if len(days) != 1:
-        raise ValueError(f"the policy lets {', '.join(sorted(wanted))} wait at {service} not for one time but for {len(days)}")
-    return timedelta(days=days.pop())
 
 
 def waiting_messages(policy: Policy, service: str) -> dict[str, timedelta]:

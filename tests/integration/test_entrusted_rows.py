@@ -17,6 +17,7 @@ from shared.contracts.errors import Parked
 from shared.contracts.values import OrderKey
 from shared.custody.journal import Erased, apply_to_rows
 from shared.database import Database
+from shared.retention import Due
 from tests.integration.conftest import DatabaseOf
 
 SHOP = "https://shop.example"
@@ -82,13 +83,13 @@ def test_a_request_is_due_from_its_end_and_its_case_outlives_it(database: Databa
     retention = NotificationsRetention()
     add(database, "c-1", "N-1")
     with database.begin() as connection:
-        assert retention.ended(connection, REQUESTS, AT + MONTH, 10) == []
+        assert retention.ended(connection, REQUESTS, Due(AT + MONTH), 10) == []
         connection.execute("update special_requests set ended_at = %s", (AT,))
-        [ended] = retention.ended(connection, REQUESTS, AT, 10)
+        [ended] = retention.ended(connection, REQUESTS, Due(AT), 10)
         assert (ended.key, ended.customer_id) == (OrderKey(SHOP, "N-1"), "c-1")
-        assert retention.standing(connection, REQUESTS, AT).due == 1
+        assert retention.standing(connection, REQUESTS, Due(AT)).due == 1
         retention.let_go(connection, REQUESTS, [ended.key])
-        assert retention.standing(connection, REQUESTS, AT).due == 0
+        assert retention.standing(connection, REQUESTS, Due(AT)).due == 0
     assert numbers(database, "complaints", "request_id") == [None]
 
 

@@ -38,7 +38,7 @@ from shared.custody.journal import ErasureJournal, HeldRows
 from shared.database import Database
 from shared.delivery import tables
 from shared.delivery.work import IntentRow, Recorder
-from shared.policy import load
+from shared.policy import Policy, load
 from shared.policy.waiting import waiting_messages
 from shared.retention import RetainedRows, Retention, clearings_of, note_hold
 
@@ -252,6 +252,50 @@ def test_the_database_itself_refuses_a_number_of_what_was_let_go(holder: Holder)
     table = {"shipping": "shipments", "notifications": "correspondences"}[holder.custody.service]
     with psycopg.connect(holder.url) as connection, pytest.raises(psycopg.errors.CheckViolation):
         connection.execute(f"update {table} set is_kept = false")
+
+
+def at_sixty_days(days: int) -> Policy:
+    """A version that promised this for what the one in force keeps for 60 days."""
+    holds = {
+        name: hold.model_copy(update={"retention": hold.retention.model_copy(update={"days": days})})
+        if hold.retention is not None and hold.retention.days == 60
+        else hold
+        for name, hold in load().holds.items()
+    }
+    return load().model_copy(update={"holds": holds})
+
+
+@pytest.mark.parametrize("holder", ["shipping", "notifications"], indirect=True)
+def test_what_came_under_a_version_that_promised_less_goes_after_that_and_a_longer_promise_counts_for_nothing(
+    holder: Holder,
+) -> None:
+    versions = {"2012-01-01": at_sixty_days(30), "2012-06-01": at_sixty_days(90), load().version: load()}
+    clearings = clearings_of(load(), holder.custody.service, holder.clearings, versions)
+
+    def run() -> int:
+        return Retention(holder.custody.service, holder.data, holder.custody.vault, holder.rows, clearings).run(
+            AT, patience=PATIENCE
+        )
+
+    day, tables = timedelta(days=1), {"shipping": "recipients", "notifications": "contacts"}
+    table, column = tables[holder.custody.service], {"shipping": "recipient"}.get(holder.custody.service, "contact")
+    collected = {"S-1": ("2012-01-01", 30), "S-2": ("2012-01-01", 29), "L-1": ("2012-06-01", 60), "L-2": ("2012-06-01", 59)}
+    collected |= {"N-1": (load().version, 60), "N-2": (load().version, 59)}
+    for number, (version, days) in collected.items():
+        holder.add("c-1", number, AT - days * day)
+        rows(
+            holder.url,
+            f"update {table} set {column} = jsonb_set({column}, '{{policy_version}}', to_jsonb(%s::text)) where order_number = %s",
+            version,
+            number,
+        )
+    with psycopg.connect(holder.url) as connection:
+        locked = {"shipping": "shipments", "notifications": "correspondences"}[holder.custody.service]
+        connection.execute(f"select 1 from {locked} where order_number = 'S-1' for update")
+        assert run() == 2
+        assert holder.clearing(first_clearing(holder)) == (2, 1, 0, AT), "due since its own promise's end"
+    assert run() == 1
+    assert [number for number in collected if holder.standing(number)] == ["S-2", "L-2", "N-2"]
 
 
 @pytest.mark.parametrize("holder", ["payments"], indirect=True)
