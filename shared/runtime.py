@@ -31,6 +31,7 @@ from shared.settings import DeliverySettings  # noqa: E402
 
 _log = logging.getLogger("brownpaper.runtime")
 _OBJECTS_BETWEEN_COLLECTIONS = 20_000
+_GRACE_SECONDS = 2  # for the steps of stopping that are not the engine's, and once more for what does not even hear of it
 
 
 def run(door: type[Any], settings_class: type[DeliverySettings]) -> None:
@@ -50,8 +51,7 @@ def run(door: type[Any], settings_class: type[DeliverySettings]) -> None:
         door, {"settings": settings, "WEB_SERVER_ADDRESS": settings.http_address, "max_workers": 3000, "serializer": "json"}
     )
     stop = eventlet.event.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None if stop.ready() else eventlet.spawn_n(stop.send, None))
+    _hear_of_the_end(stop, settings.stop_timeout_seconds + 2 * _GRACE_SECONDS)
     try:
         container.start()
     except BrownPaperError as error:
@@ -62,11 +62,23 @@ def run(door: type[Any], settings_class: type[DeliverySettings]) -> None:
     stop.wait()
     _log.info("stopping")
     # Whatever hangs, the process ends within its time limit; what is not finished comes again after the next start.
-    with eventlet.Timeout(settings.stop_timeout_seconds + 5, False):
+    with eventlet.Timeout(settings.stop_timeout_seconds + _GRACE_SECONDS, False):
         container.stop()
     _log.info("stopped")
     sys.stdout.flush()
     os._exit(0)
+
+
+def _hear_of_the_end(stop: Any, limit_seconds: float) -> None:
+    """Have SIGTERM and SIGINT send `stop`. Where nobody hears it, as the start hangs, SIGALRM ends the process after the limit."""
+
+    def hear(*_: object) -> None:
+        if not stop.ready() and signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0):
+            signal.setitimer(signal.ITIMER_REAL, limit_seconds)
+            eventlet.spawn_n(stop.send, None)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, hear)
 
 
 def _spare_the_collector() -> None:

@@ -41,6 +41,7 @@ class Consumer:
     ) -> None:
         self._uri, self._name, self._queues, self._take, self._prefetch = uri, name, queues, take, prefetch
         self._stopping = False
+        self._is_over: Callable[[], bool] = lambda: False
         self._acks: _Acknowledger | None = None
         self.is_connected = False
 
@@ -57,9 +58,9 @@ class Consumer:
                 eventlet.sleep(delay_seconds)
         self.is_connected = False
 
-    def stop(self) -> None:
-        """Take nothing new."""
-        self._stopping = True
+    def stop(self, is_over: Callable[[], bool]) -> None:
+        """Take nothing new. What is in hand is waited for until it is acknowledged, or `is_over` says that it was given up."""
+        self._stopping, self._is_over = True, is_over
 
     def flush(self) -> None:
         """Send the acknowledgements given since the last time, once per batch."""
@@ -80,10 +81,11 @@ class Consumer:
             if monotonic() - alive_at >= 1:
                 alive_at = monotonic()
                 keep_alive(channel)
-        for tag in tags:
-            channel.basic_cancel(tag)
+        with eventlet.Timeout(ANSWER_SECONDS, TimeoutError):
+            for tag in tags:
+                channel.basic_cancel(tag)
         # What is in hand is finished and acknowledged before the connection closes; what is not goes back to its queue.
-        acks.wait_until_idle(timeout_seconds=20)
+        acks.wait_until_idle(self._is_over, timeout_seconds=20)
 
     def _receiver(self, queue: str, acks: _Acknowledger) -> Callable[[Message], None]:
         def receive(message: Message) -> None:
@@ -143,9 +145,9 @@ class _Acknowledger:
             return  # the messages come again, and the inbox knows them
         reach("acknowledged")
 
-    def wait_until_idle(self, timeout_seconds: float) -> None:
+    def wait_until_idle(self, is_over: Callable[[], bool], timeout_seconds: float) -> None:
         deadline = monotonic() + timeout_seconds
-        while self._open and monotonic() < deadline:
+        while self._open and not is_over() and monotonic() < deadline:
             eventlet.sleep(0.02)
         self.flush()
 

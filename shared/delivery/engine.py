@@ -102,7 +102,7 @@ class Engine(SharedExtension):
         """The first step of stopping, before the workers under way are waited for: no message, no call, no ask is begun any more."""
         if not self.is_stopping:
             self.is_stopping = self._line.is_stopping = True
-            self._consumer.stop()
+            self._consumer.stop(lambda: self.is_idle)
             self._calls.stop()
             self._sweep_loop.kill()
 
@@ -110,7 +110,7 @@ class Engine(SharedExtension):
         """Finish what is in hand, within the time limit; what is not finished by then comes again after the next start."""
         self.take_nothing_new()
         with eventlet.Timeout(self._settings.stop_timeout_seconds, False):
-            while not self._line.is_idle:
+            while not self.is_idle:
                 eventlet.sleep(0.02)
             self._consume_loop.wait()
             self._line.stop()
@@ -134,6 +134,11 @@ class Engine(SharedExtension):
             return False
         self._database_answered_at = monotonic()
         return True
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits or is being handled: what is not done by now is not going to be, where it is stopping."""
+        return self._line.is_idle
 
     # ── work ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 

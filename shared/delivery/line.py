@@ -73,6 +73,7 @@ class Line:
         self._waiting: Queue = Queue()
         self._rate = Rate(clock)
         self._is_working = False
+        self._asking: set[Happening] = set()
         self.is_stopping = False
 
     @property
@@ -103,8 +104,12 @@ class Line:
             delivery.on_end, delivery.is_asked = partial(note, place), True
             self.submit(delivery)
         if asks:
-            with eventlet.Timeout(timeout_seconds, False):
-                happening.wait()
+            self._asking.add(happening)
+            try:
+                with eventlet.Timeout(timeout_seconds, False):
+                    happening.wait()
+            finally:
+                self._asking.discard(happening)
             if len(endings) < len(asks):
                 raise TryLater("service_busy")
         return [endings[place] for place in range(len(asks))]
@@ -147,13 +152,20 @@ class Line:
             except DatabaseUnavailable:
                 _log.warning("database_unavailable", extra={"batch": len(deliveries)})
                 if self.is_stopping:
-                    return  # nothing is acknowledged: the messages come again
+                    self._give_up()
+                    return
                 eventlet.sleep(delay_seconds)
                 delay_seconds = min(delay_seconds * 2, 5)
             else:
                 break
         for outcome in outcomes:
             self._finish(outcome, perf_counter() - started)
+
+    def _give_up(self) -> None:
+        """Nothing is acknowledged: the messages come again. Whoever asks need not wait."""
+        for happening in self._asking:
+            if not happening.ready():
+                happening.send(None)
 
     def _finish(self, outcome: Outcome, seconds: float) -> None:
         for delivery in outcome.unread:

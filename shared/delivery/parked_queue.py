@@ -37,7 +37,7 @@ class ParkedQueue(DependencyProvider):
         self._loop = self.container.spawn_managed_thread(self._run, "parked queue")
 
     def stop(self) -> None:
-        self._consumer.stop()
+        self._consumer.stop(lambda: self.engine.is_idle)
         if self._is_consuming:
             with eventlet.Timeout(self._stop_timeout_seconds, False):
                 self._loop.wait()

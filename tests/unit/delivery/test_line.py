@@ -248,6 +248,20 @@ def test_a_database_that_is_away_while_stopping_leaves_the_messages_unacknowledg
     assert (place.names(), place.ended, place.finished) == ([["a"]], [], [])
 
 
+def test_who_asks_for_what_is_given_up_need_not_wait(place: Place) -> None:
+    def fail(_batch: list[Delivery]) -> None:
+        place.line.is_stopping = True
+        raise DatabaseUnavailable
+
+    place.while_running = fail
+    asking = eventlet.spawn(place.line.ask, [place.delivery("a"), place.delivery("b")], timeout_seconds=3600)
+    NO_TIME(0)
+    place.run_all()
+    with eventlet.Timeout(60), pytest.raises(TryLater, match=r"^service_busy$"):
+        asking.wait()
+    assert (place.names(), place.ended) == ([["a", "b"]], [])
+
+
 def test_what_cannot_be_read_yet_is_offered_again_after_a_while(place: Place) -> None:
     place.unread = {"a"}
 
