@@ -41,7 +41,7 @@ def test_the_primaries_are_killed_and_their_standbys_promoted(clustered: Stack, 
     data, keyring = clustered.private["data"], clustered.private["keyring"]
     assert isinstance(data, PostgresPair)
     assert isinstance(keyring, PostgresPair)
-    assert data.is_in_step()
+    wait_for(data.is_in_step, "the standby to be in step")
     before = day.handed_over
     day.place(IN_FLIGHT + 300)
     day.most_handed_over = before + 300 - MOST_IN_A_ROUND
@@ -57,6 +57,6 @@ def test_the_primaries_are_killed_and_their_standbys_promoted(clustered: Stack, 
     clustered.restart("shipping")  # it finds its keys at the promoted keyring
     data.rejoin()
     keyring.rejoin()
-    assert data.is_in_step()
+    wait_for(data.is_in_step, "the standby to be in step")
     assert day.in_flight >= IN_FLIGHT
     day.ends()

