@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -48,6 +48,7 @@ from shared.sealing import IntakeKey, seal_to_base64
 
 _log = logging.getLogger("brownpaper.rights")
 RIGHTS = "rights"  # the purpose, in the policy's word
+ON_LEGAL_HOLD = "on_legal_hold"  # what became of a correction, in its receipt
 DEACTIVATE, ERASE, COPY, NOTE = "deactivate_person", "erase_person", "copy_person", "note_choice"
 _POLICY_VERSION = load().version
 
@@ -208,8 +209,22 @@ class RightsHolder(PartHolder):
         for delivery in corrections:
             delivery.kept = self._kept_correction(delivery.message)
 
-    def note_correction(self, event: PartCorrection, kept: KeptCorrection, endings: Mapping[str, str], work: Work[Any]) -> None:
-        """The receipt of a correction: what became of each order, or what is wrong with the part."""
+    def correct(
+        self, event: PartCorrection, work: Work[Any], replace_parts: Callable[[Mapping[str, dict[str, Any]]], Mapping[str, str]]
+    ) -> None:
+        """Have the parts replaced by `replace_parts`, which gives what became of each order, and sign for it.
+
+        The part of an order that the law keeps stays as it is (decision 0062): what would take its place is not kept.
+        """
+        kept: KeptCorrection = work.kept
+        held: Mapping[str, str] = {}
+        if kept.envelopes:
+            take_turns(work.store.connection)
+            held = held_among(work.store.connection, event.shop, list(kept.envelopes))
+        endings = replace_parts({number: envelope for number, envelope in kept.envelopes.items() if number not in held})
+        self._note_correction(event, kept, {**endings, **dict.fromkeys(held, ON_LEGAL_HOLD)}, work)
+
+    def _note_correction(self, event: PartCorrection, kept: KeptCorrection, endings: Mapping[str, str], work: Work[Any]) -> None:
         orders = [{"order_number": number, "ending": ending} for number, ending in endings.items()]
         told = event.model_dump(include={"shop", "kind", "request"})
         work.tell(self.receipt(told, "corrected", work.at, part=self.part, orders=orders, codes=list(kept.codes)))

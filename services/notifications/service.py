@@ -49,8 +49,7 @@ class NotificationsService(DifficultyDoor, FriendDoor, RequestDesk, Circulation,
 
     @hears(ContactCorrected)
     def contact_corrected(self, event: ContactCorrected, work: Unit) -> None:
-        endings = handlers.correct_contact(event, work.kept.envelopes, work.store)
-        self.note_correction(event, work.kept, endings, work)
+        self.correct(event, work, lambda envelopes: handlers.correct_contact(event, envelopes, work.store))
 
     def keep_preferences(self, event: PreferencesNoted, work: Work[Any]) -> None:
         work.store.note_preferences(event)

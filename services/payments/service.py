@@ -89,8 +89,7 @@ class PaymentsService(RightsHolder, BillingDesk):
 
     @hears(BillingCorrected)
     def billing_corrected(self, event: BillingCorrected, work: Work[PaymentsStore]) -> None:
-        endings = handlers.correct_billing(event, work.kept.envelopes, work.store, work.at)
-        self.note_correction(event, work.kept, endings, work)
+        self.correct(event, work, lambda envelopes: handlers.correct_billing(event, envelopes, work.store, work.at))
 
     @hears(LabelCreated)
     def label_created(self, event: LabelCreated, work: Work[PaymentsStore]) -> None:

@@ -135,8 +135,7 @@ class ShippingService(RightsHolder, Releasing):
 
     @hears(RecipientCorrected)
     def recipient_corrected(self, event: RecipientCorrected, work: Unit) -> None:
-        endings = handlers.correct_recipient(event, work.kept.envelopes, work.store, work.at)
-        self.note_correction(event, work.kept, endings, work)
+        self.correct(event, work, lambda envelopes: handlers.correct_recipient(event, envelopes, work.store, work.at))
 
     @hears(OrderCancelled)
     def order_cancelled(self, event: OrderCancelled, work: Unit) -> None:

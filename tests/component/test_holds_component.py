@@ -109,6 +109,30 @@ def test_a_holder_destroys_nothing_of_a_person_with_an_order_on_hold_and_does_wh
     assert beside["data"]["order_number"] != kept["data"]["order_number"]
 
 
+@pytest.mark.parametrize("name", ["shipping", "notifications"])
+def test_a_correction_leaves_the_part_of_an_order_on_hold_and_says_so(name: str, holders: dict[str, Holder]) -> None:
+    holder, customer, canary = holders[name], f"m-{uuid.uuid4().hex[:10]}", Canary()
+    kept, beside = entrusted(holder, customer), entrusted(holder, customer)
+    held(holder, kept)
+    numbers = [told["data"]["order_number"] for told in (kept, beside)]
+    table = {"shipping": "recipients", "notifications": "contacts"}[name]
+    part = f"select {holder.part} from {table} where order_number = %s"
+    before = [holder.service.rows(part, number) for number in numbers]
+
+    def corrected() -> list[dict[str, str]]:
+        box = seal(getattr(canary, holder.part), holder.key, bound_to=customer)
+        orders = [{"order_number": number, "policy_version": "2013-08-19"} for number in numbers]
+        told = {"bound_to": customer, "orders": orders, holder.part: box}
+        receipt: dict[str, Any] = holder.order(f"{holder.part}_corrected", customer, **told)[1]
+        return sorted(receipt["orders"], key=lambda it: numbers.index(it["order_number"]))
+
+    assert [it["ending"] for it in corrected()] == ["on_legal_hold", "replaced"]
+    after = [holder.service.rows(part, number) for number in numbers]
+    assert [now == then for now, then in zip(after, before, strict=True)] == [True, False]
+    held(holder, kept, is_held=False)
+    assert [it["ending"] for it in corrected()] == ["replaced", "replaced"]
+
+
 def test_a_hold_that_comes_after_the_keys_were_destroyed_keeps_what_is_left(holders: dict[str, Holder]) -> None:
     """The holder died between keys and rows, and heard of the hold before it went on: it stands still until the hold ends."""
     holder = holders["notifications"]
