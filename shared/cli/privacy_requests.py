@@ -18,7 +18,7 @@ from shared.cli.sessions import As, PasswordStdin, session, told_why
 from shared.cli.storefront import EnvFile
 from shared.cli.terminal import Misused, NotDone, ending_clearly, say
 from shared.custody.certificates import Proof, prove
-from shared.policy import load
+from shared.policy import load_versions
 
 KEEP_KEYS = "Keep them elsewhere with `brownpaper privacy receipt-keys --save FILE`, and prove with --keys FILE."
 _KEY_MEMBERS = {"service", "key_id", "public_key"}
@@ -85,7 +85,7 @@ def prove_erasure(
         trusted = _keys_in(keys) if keys is not None else _open_door(env).get_json("/receipt_keys")
         if save is not None:
             save.write_text(json.dumps(certificate, indent=1) + "\n", "utf-8")
-        proof = prove(certificate, load(), trusted)
+        proof = prove(certificate, load_versions(), trusted)
         faults = [*proof.faults, *([] if proof.request == request or proof.faults else [f"it is of request {proof.request}"])]
         if faults:
             raise NotDone("\n".join([f"The certificate of {request} proves nothing:", *faults]))

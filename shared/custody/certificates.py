@@ -42,8 +42,10 @@ def certify(told: Mapping[str, Any], frozen: Sequence[Any], erased: Sequence[Any
     return {"signed": signer.sign({"deed": CERTIFIED, "certificate": canonical(whole)}).model_dump(), **dates}
 
 
-def prove(certificate: Mapping[str, Any], policy: Policy, trusted: Keys | None) -> Proof:
+def prove(certificate: Mapping[str, Any], policies: Mapping[str, Policy], trusted: Keys | None) -> Proof:
     """Check signatures, the set of holders against the policy, what each holder has left, and the dates. Does no I/O.
+
+    `policies` are all versions that there are: one that was made under an earlier version is held against that.
 
     `trusted` are public keys that came another way than with the certificate. Whoever makes a certificate up puts keys in that fit: without
     trusted ones it is read by its own, to name what else is wrong, and is never proved.
@@ -58,7 +60,7 @@ def prove(certificate: Mapping[str, Any], policy: Policy, trusted: Keys | None) 
             faults.append("the signature of orders is not right")
         if told["deed"] != CERTIFIED:
             faults.append("it was signed as something else")
-        faults += _faults(whole, policy, keys)
+        faults += _faults(whole, policies, keys)
         named = (whole["request"], tuple(sorted(whole["holders"])))
         dates = [
             datetime.fromisoformat(whole[name]) for name in ("erased_at", "unreadable_by_us_since", "unreadable_by_anybody_from")
@@ -68,10 +70,11 @@ def prove(certificate: Mapping[str, Any], policy: Policy, trusted: Keys | None) 
     return Proof(tuple(faults), *named, *dates)
 
 
-def _faults(whole: Mapping[str, Any], policy: Policy, keys: Keys) -> list[str]:
-    faults = []
-    if whole["policy_version"] != policy.version:
-        faults.append(f"it was made under policy {whole['policy_version']}, and this is {policy.version}")
+def _faults(whole: Mapping[str, Any], policies: Mapping[str, Policy], keys: Keys) -> list[str]:
+    policy = policies.get(whole["policy_version"])
+    if policy is None:
+        return [f"it was made under policy {whole['policy_version']}, which is not known here"]
+    faults: list[str] = []
     expected = answering(policy, ERASURE)
     if whole["kind"] != ERASURE or whole["holders"] != expected:
         faults.append("its holders are not those that the policy names")

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from shared.cli.main import app
 from shared.custody.certificates import prove
-from shared.policy import load
+from shared.policy import load, load_versions
 from tests.component.events import Canary, envelope, order_placed
 from tests.component.staff_desk import PASSWORD, hire_at
 from tests.integration.facts import Reply, ask, everything_in, rows, wait_for
@@ -126,7 +126,7 @@ def test_a_person_is_erased_and_the_other_is_untouched_to_the_byte(shop: Any, pe
     assert leaving.customer_id not in json.dumps(answer)
     assert request_of(shop, request_id)["state"] == "closed"
     certificate = staff(shop, f"/certificates/{request_id}").json()["items"][0]["certificate"]
-    proof = prove(certificate, load(), staff(shop, "/receipt_keys").json())
+    proof = prove(certificate, load_versions(), staff(shop, "/receipt_keys").json())
     assert proof.faults == ()
     assert set(proof.holders) == set(SERVICES)
     shop.settled()
@@ -275,7 +275,7 @@ def test_an_erasure_goes_on_where_a_killed_service_left_it(service: str, shop: A
     shop.answers.hear("customer_erased", where=lambda it: it["data"]["request_id"] == request_id)
     shop.settled()
     certificate = staff(shop, f"/certificates/{request_id}").json()["items"][0]["certificate"]
-    assert prove(certificate, load(), staff(shop, "/receipt_keys").json()).faults == ()
+    assert prove(certificate, load_versions(), staff(shop, "/receipt_keys").json()).faults == ()
     assert rows_naming(shop, staying) == before
     for name, text in everything(shop).items():
         assert leaving.customer_id not in text, name

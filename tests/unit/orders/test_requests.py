@@ -89,7 +89,7 @@ def test_an_erasure_is_recorded_then_freezes_then_erases(bureau: Bureau) -> None
     assert {receipt["service"] for receipt in told["receipts"]} == EVERYBODY
     assert CUSTOMER not in json.dumps(told)
     assert CUSTOMER not in json.dumps(request.certificate)
-    proof = prove(request.certificate or {}, POLICY, bureau.public_keys())
+    proof = prove(request.certificate or {}, {POLICY.version: POLICY}, bureau.public_keys())
     assert proof.faults == ()
     assert proof.unreadable_by_us_since == AT
     assert proof.unreadable_by_anybody_from == AT + timedelta(days=14)
@@ -200,7 +200,9 @@ def test_a_second_erasure_of_the_same_person_is_done_again_and_certified_too(bur
     for deed in ("deactivated", "erased"):
         for service in HOLDERS:
             bureau.note(bureau.receipt(service, bureau.request(Kind.ERASURE, "r-2"), deed))
-    assert prove(bureau.request(Kind.ERASURE, "r-2").certificate or {}, POLICY, bureau.public_keys()).faults == ()
+    assert (
+        prove(bureau.request(Kind.ERASURE, "r-2").certificate or {}, {POLICY.version: POLICY}, bureau.public_keys()).faults == ()
+    )
 
 
 def test_a_request_s_name_is_one_person_s(bureau: Bureau) -> None:
@@ -408,4 +410,4 @@ def test_receipts_in_any_order_twice_lost_and_resent_close_it_once(seed: int, ki
     if kind in endings:
         assert len(bureau.told(endings[kind])) == 1
     if kind is Kind.ERASURE:
-        assert prove(done.certificate or {}, POLICY, bureau.public_keys()).faults == ()
+        assert prove(done.certificate or {}, {POLICY.version: POLICY}, bureau.public_keys()).faults == ()

@@ -20,6 +20,8 @@ from tests.unit.orders.people import HOLDERS, POLICY, Bureau, certificate_of, pu
 
 Whole = dict[str, Any]
 
+POLICIES = {POLICY.version: POLICY}
+
 
 @pytest.fixture
 def bureau() -> Bureau:
@@ -54,7 +56,7 @@ CHANGES: dict[str, tuple[Callable[[Whole], None], str]] = {
     "a receipt is missing": (without("receipts", "shipping"), "shipping: no receipt of its erasure"),
     "a freeze is missing": (without("frozen", "payments"), "payments: no receipt that the person was frozen first"),
     "a holder is left out": (dropping_a_holder, "its holders are not those that the policy names"),
-    "another policy": (putting(policy_version="1999-01-01"), "it was made under policy 1999-01-01, and this is 2013-08-19"),
+    "another policy": (putting(policy_version="1999-01-01"), "it was made under policy 1999-01-01, which is not known here"),
     "an earlier date": (
         putting(unreadable_by_anybody_from="2026-03-06T09:00:00Z"),
         "its dates are not those of its receipts",
@@ -65,7 +67,7 @@ CHANGES: dict[str, tuple[Callable[[Whole], None], str]] = {
 
 
 def test_what_orders_makes_is_proved_and_its_dates_are_the_receipts(bureau: Bureau) -> None:
-    proof = prove(certificate_of(bureau), POLICY, bureau.public_keys())
+    proof = prove(certificate_of(bureau), POLICIES, bureau.public_keys())
     assert proof.faults == ()
     assert (proof.request, proof.holders) == ("r-1", ("notifications", "orders", "payments", "shipping"))
     assert proof.unreadable_by_us_since == AT + timedelta(seconds=5)
@@ -75,32 +77,32 @@ def test_what_orders_makes_is_proved_and_its_dates_are_the_receipts(bureau: Bure
 @pytest.mark.parametrize("name", CHANGES)
 def test_one_change_even_signed_by_orders_itself_is_named(name: str, bureau: Bureau) -> None:
     change, fault = CHANGES[name]
-    assert fault in prove(forged(certificate_of(bureau), change, bureau.desk.names.signer), POLICY, bureau.public_keys()).faults
+    assert fault in prove(forged(certificate_of(bureau), change, bureau.desk.names.signer), POLICIES, bureau.public_keys()).faults
 
 
 def test_a_certificate_of_another_signer_proves_nothing(bureau: Bureau) -> None:
     certificate = certificate_of(bureau)
     stranger = Signer("orders", b"\x05" * 32)
     again = forged(certificate, lambda _: None, stranger)
-    assert "the signature of orders is not right" in prove(again, POLICY, bureau.public_keys()).faults
+    assert "the signature of orders is not right" in prove(again, POLICIES, bureau.public_keys()).faults
     keys = [public_key_of(stranger)]
-    assert "the signature of orders is not right" in prove(certificate, POLICY, keys).faults, "only keys that are trusted count"
+    assert "the signature of orders is not right" in prove(certificate, POLICIES, keys).faults, "only keys that are trusted count"
 
 
 def test_something_that_was_left_is_named(bureau: Bureau) -> None:
-    faults = prove(certificate_of(bureau, rows_after={"recipients": 1}), POLICY, bureau.public_keys()).faults
+    faults = prove(certificate_of(bureau, rows_after={"recipients": 1}), POLICIES, bureau.public_keys()).faults
     assert faults == ("notifications: something was left", "payments: something was left", "shipping: something was left")
 
 
 def test_times_are_compared_as_times_and_not_as_text(bureau: Bureau) -> None:
     certificate = certificate_of(bureau, timedelta(milliseconds=200))  # as text, a whole second is behind its own parts
-    proof = prove(certificate, POLICY, bureau.public_keys())
+    proof = prove(certificate, POLICIES, bureau.public_keys())
     assert proof.faults == ()
     assert proof.unreadable_by_anybody_from == AT + timedelta(seconds=1, days=14)
 
 
 def test_a_certificate_alone_proves_nothing_however_well_its_own_keys_fit(bureau: Bureau) -> None:
-    assert prove(certificate_of(bureau), POLICY, None).faults == (NO_TRUSTED_KEYS,)
+    assert prove(certificate_of(bureau), POLICIES, None).faults == (NO_TRUSTED_KEYS,)
 
 
 @pytest.mark.parametrize("service", HOLDERS)
@@ -108,13 +110,13 @@ def test_no_other_service_signs_for_orders(service: str, bureau: Bureau) -> None
     certificate = certificate_of(bureau)
     for signer in (bureau.signers[service], Signer("orders", hashlib.sha256(service.encode()).digest())):
         again = forged(certificate, lambda _: None, signer)
-        assert "the signature of orders is not right" in prove(again, POLICY, bureau.public_keys()).faults
+        assert "the signature of orders is not right" in prove(again, POLICIES, bureau.public_keys()).faults
 
 
 def test_what_orders_signed_for_another_deed_is_no_certificate(bureau: Bureau) -> None:
     inner = json.loads(certificate_of(bureau)["signed"]["receipt"])["certificate"]
     signed = bureau.desk.names.signer.sign({"deed": "noted", "certificate": inner}).model_dump()
-    assert prove({"signed": signed}, POLICY, bureau.public_keys()).faults == ("it was signed as something else",)
+    assert prove({"signed": signed}, POLICIES, bureau.public_keys()).faults == ("it was signed as something else",)
 
 
 WRONG: dict[str, Any] = {
@@ -138,7 +140,7 @@ def test_every_member_of_a_certificate_counts_though_orders_signs_it_anew(bureau
     assert members == {*WRONG, "keys"}, "its own keys are not believed, so they need not be right"
     for member, value in WRONG.items():
         for change in (putting(**{member: value}), lambda whole, member=member: whole.pop(member)):
-            assert prove(forged(certificate, change, bureau.desk.names.signer), POLICY, bureau.public_keys()).faults, member
+            assert prove(forged(certificate, change, bureau.desk.names.signer), POLICIES, bureau.public_keys()).faults, member
 
 
 MISTOLD: dict[str, list[Any]] = {
@@ -172,7 +174,7 @@ def test_every_member_of_a_receipt_counts_though_its_holder_signs_it_anew(servic
     if (service, member) != ("orders", "last_backup_gone_at"):  # it has no keys, and so no backup of one
         changes.append(lambda told: told.pop(member))
     for change in changes:
-        assert prove(forged(certificate, telling(change), bureau.desk.names.signer), POLICY, bureau.public_keys()).faults
+        assert prove(forged(certificate, telling(change), bureau.desk.names.signer), POLICIES, bureau.public_keys()).faults
 
 
 @pytest.mark.parametrize("where", ["receipts", "frozen"])
@@ -191,7 +193,7 @@ def test_no_holder_signs_for_another(service: str, where: str, bureau: Bureau) -
     certificate = certificate_of(bureau)
     for signer in (other, Signer(service, hashlib.sha256(other.service.encode()).digest())):
         again = forged(certificate, signing_for(signer), bureau.desk.names.signer)
-        assert f"{service}: the signature is not right" in prove(again, POLICY, bureau.public_keys()).faults
+        assert f"{service}: the signature is not right" in prove(again, POLICIES, bureau.public_keys()).faults
 
 
 def test_a_receipt_of_no_holder_and_one_too_many_are_named(bureau: Bureau) -> None:
@@ -202,14 +204,14 @@ def test_a_receipt_of_no_holder_and_one_too_many_are_named(bureau: Bureau) -> No
         whole["receipts"] += [whole["receipts"][0], stranger.sign(told).model_dump()]
 
     again = forged(certificate_of(bureau), one_more, bureau.desk.names.signer)
-    faults = prove(again, POLICY, [*bureau.public_keys(), public_key_of(stranger)]).faults
+    faults = prove(again, POLICIES, [*bureau.public_keys(), public_key_of(stranger)]).faults
     assert "analytics: a receipt of one that is no holder" in faults
     assert any("two receipts of one deed" in fault for fault in faults)
 
 
 @pytest.mark.parametrize("nonsense", [{}, {"signed": {}}, {"signed": {"service": "orders"}}])
 def test_what_is_no_certificate_proves_nothing(nonsense: Whole) -> None:
-    assert prove(nonsense, POLICY, []).faults == ("the certificate is not whole",)
+    assert prove(nonsense, POLICIES, []).faults == ("the certificate is not whole",)
 
 
 @given(st.binary(min_size=32, max_size=32), st.data())
@@ -234,3 +236,10 @@ def test_a_key_s_name_holds_its_digest_and_the_service(bureau: Bureau) -> None:
             read_receipt(SignedReceipt(**{**signed.model_dump(), **wrong}), signer.public_key)
     with pytest.raises(ReceiptUnsigned):
         read_receipt(signed, other.public_key)
+
+
+def test_a_certificate_of_an_earlier_version_is_held_against_that(bureau: Bureau) -> None:
+    later = POLICY.model_copy(update={"version": "2030-01-01"})
+    certificate = certificate_of(bureau)
+    assert prove(certificate, {**POLICIES, later.version: later}, bureau.public_keys()).faults == ()
+    assert prove(certificate, {later.version: later}, bureau.public_keys()).faults != ()
