@@ -65,14 +65,18 @@ def restore(
 ) -> None:
     """Bring the databases of a stack that is down back from a backup. `make up` then erases again whoever was erased, before it serves.
 
-    Refused where an erasure journal is not what it was when the backup was made, or more: it would bring back whoever is missing.
+    Refused where an erasure journal is not what it was when any backup in the folder was made, or more: it would bring back whoever is missing.
     """
     with ending_clearly():
         try:
             chosen = {"data": backups.choose(folder, "data", data), "keyring": backups.choose(folder, "keyring", keyring)}
-            lacking = lacking_journals(Stack(stack).erasure_journals(), chosen.values())
+            # Also what was made after the chosen ones knows who was erased.
+            known = [place for cluster in CLUSTERS for place in backups.standing(folder, cluster)]
+            lacking = lacking_journals(Stack(stack).erasure_journals(), known)
             for line in lacking:
                 say(line)
+            for service in sorted(set(SERVICES).difference(*map(backups.journals_of, known))):
+                say(f"{service}: no backup tells how far its erasure journal went; whether it is whole cannot be seen.")
             if lacking and not without_journals:
                 raise NotDone(_WITHOUT)
             with Stack(stack).stopped_databases() as targets:
@@ -96,22 +100,22 @@ _WITHOUT = (
 )
 
 
-def lacking_journals(journals: Mapping[str, Path], chosen: Iterable[Path]) -> list[str]:
+def lacking_journals(journals: Mapping[str, Path], known: Iterable[Path]) -> list[str]:
     """A line for each erasure journal that does not hold all that it held when one of these backups was made. Safe to repeat."""
-    lines: dict[str, None] = {}
-    for place in chosen:
-        for service, known in backups.journals_of(place).items():
-            mark, file = JournalMark(known["lines"], known["head"]), journals[service]
+    lines: dict[str, str] = {}  # by service: what its newest backup tells
+    for place in known:
+        for service, told in backups.journals_of(place).items():
+            mark, file = JournalMark(told["lines"], told["head"]), journals[service]
             try:
                 if ErasureJournal(file).extends(mark):
                     continue
                 is_short = ErasureJournal(file).mark().lines < mark.lines
             except JournalBroken as error:
-                lines[f"{service}: {file}: {error}."] = None
+                lines[service] = f"{service}: {file}: {error}."
                 continue
             what = "is shorter than" if is_short else "is another than"
-            lines[f"{service}: its erasure journal {file} {what} the one that {place.name} was made beside."] = None
-    return list(lines)
+            lines[service] = f"{service}: its erasure journal {file} {what} the one that {place.name} was made beside."
+    return list(lines.values())
 
 
 def _marks(settings: cli_settings.Settings) -> dict[str, dict[str, Any]]:

@@ -15,7 +15,7 @@ import typer
 from shared.cli import settings as cli_settings
 from shared.cli.doors import Answered, Door, Unreachable
 from shared.cli.packing import Size, packed
-from shared.cli.sessions import PasswordStdin, session
+from shared.cli.sessions import PasswordStdin, session, told_why
 from shared.cli.storefront import EnvFile
 from shared.cli.terminal import NotDone, complain, ending_clearly, say
 
@@ -187,7 +187,8 @@ def crew(
             complain("A label shows who lives where: labels are kept for a member of the warehouse alone (--as NAME).")
         player = Crew(settings, papers=papers, token=token, on_trouble=complain)
         try:
-            player.work(follow=follow)
+            with told_why():
+                player.work(follow=follow)
         finally:
             done = player.done
             say(

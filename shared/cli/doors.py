@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import requests
@@ -100,11 +101,16 @@ class Door:
             )
         except requests.RequestException as error:
             raise Unreachable(f"{self.name} does not answer ({type(error).__name__}).") from None
-        if response.status_code in _NOT_NOW:
+        if response.status_code in _NOT_NOW and not self._comes_too_late(response):
             raise Unreachable(f"{self.name} answered {response.status_code}.")
         if response.status_code >= 300:
             raise Answered(self.name, response.status_code, _codes(response))
         return response
+
+    def _comes_too_late(self, response: requests.Response) -> bool:
+        """Whether the door says itself that it will answer otherwise only after more than we would wait: a limit of the hour, say."""
+        wait = response.headers.get("Retry-After", "")
+        return response.status_code == HTTPStatus.TOO_MANY_REQUESTS and wait.isdecimal() and int(wait) > self._patience_seconds
 
     def _json(self, response: requests.Response) -> Any:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -12,14 +11,13 @@ import typer
 
 from deploy.local.databases import KEYRING_SERVICES
 from shared.cli import settings as cli_settings
-from shared.cli.doors import Answered, Door
-from shared.cli.staff import first_line
+from shared.cli.doors import Answered
+from shared.cli.sessions import session
 from shared.cli.storefront import EnvFile, source_of
 from shared.cli.terminal import Misused, NotDone, ending_clearly, say
 from shared.policy import load
 
 _WHY = {
-    "name_or_password_wrong": "The name or the password of one of the two is wrong.",
     "policy_not_acknowledged": "One of the two has to acknowledge the policy in force first.",
     "not_granted": "The policy lets no such role give this to an authority.",
     "second_person_needed": "It takes two different members of staff.",
@@ -57,18 +55,15 @@ def release(
             raise Misused("It takes two different members of staff: give --approved-by twice.")
         settings = cli_settings.load(env)
         service = holder_of(part)
-        name = f"{service.upper()}_HTTP_URL"
-        settings.require(name)
-        door = f"The {service} service"
         asked = {"source": source or source_of(settings), "order_number": order, "clause": clause, "dossier": reference}
         asked["authority_key"] = key
-        with _session(door, settings[name], approved_by[0], passwords_stdin) as first:
-            proposed = _told(first.post_json, "/staff/releases", asked)["release"]
+        with session(settings, service, approved_by[0], from_stdin=passwords_stdin) as first:
+            proposed = _told(first.door.post_json, "/staff/releases", asked)["release"]
             for line in shown(proposed, asked, part):
                 say(line)
-            with _session(door, settings[name], approved_by[1], passwords_stdin) as second:
+            with session(settings, service, approved_by[1], from_stdin=passwords_stdin) as second:
                 approval = f"/staff/releases/{quote(proposed, safe='')}/approval"
-                given = _told(second.post_json, approval, {**asked, "part": part})
+                given = _told(second.door.post_json, approval, {**asked, "part": part})
         out.write_text(given["box"] + "\n", "ascii")
         say(f"{proposed}: {part} of {order}, sealed to the authority's key, in {out}. Both stand in the record.")
 
@@ -87,17 +82,6 @@ def shown(release: str, asked: Mapping[str, str], part: str) -> Iterator[str]:
     yield f"  the {part} of order {asked['order_number']} of {asked['source']}"
     yield f"  to whoever asked under {asked['dossier']}, by the promise or addendum {asked['clause']}"
     yield f"  sealed to the key {asked['authority_key']}"
-
-
-@contextmanager
-def _session(door: str, url: str, who: str, from_stdin: bool) -> Iterator[Door]:
-    password = first_line() if from_stdin else typer.prompt(f"Password of {who}", hide_input=True)
-    begun = _told(Door(door, url, patience_seconds=10).post_json, "/staff/session", {"name": who, "password": password})
-    session = Door(door, url, token=begun["token"], patience_seconds=10)
-    try:
-        yield session
-    finally:
-        session.delete("/staff/session")
 
 
 def _told(ask: Any, path: str, body: object) -> Any:

@@ -19,6 +19,8 @@ PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the 
 _PATIENCE_SECONDS = 10
 _WHY = {
     "name_or_password_wrong": "The name or the password is wrong.",
+    "token_wrong": "The session is over: begin again.",
+    "too_many_tries": "Too many wrong passwords under this name: try again later.",
     "policy_not_acknowledged": "The policy in force has to be acknowledged first: `brownpaper staff acknowledge`.",
     "not_granted": "The policy does not let this role do that.",
 }

@@ -64,3 +64,17 @@ def test_a_journal_that_lost_somebody_is_named_and_one_that_grew_is_not(tmp_path
 def test_a_backup_of_an_older_release_knows_nothing_of_journals(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text('{"files": {}}')
     assert lacking_journals({}, [tmp_path]) == []
+
+
+def test_what_a_later_backup_knows_counts_for_an_earlier_one_too(tmp_path: Path) -> None:
+    """Else going back behind an erasure with a journal that was lost would bring the person back unseen."""
+    file, folder = tmp_path / "shipping.journal", tmp_path / "backups"
+    keep: dict[backups.Cluster, timedelta] = {"data": timedelta(days=30), "keyring": timedelta(days=7)}
+    for day in range(2):
+        marks = {"shipping": asdict(ErasureJournal(file).mark())}
+        backups.back_up([], folder, AT + timedelta(days=day), keep=keep, journals=marks)
+        ErasureJournal(file).append(f"{day:032x}", AT)
+    file.unlink()
+    standing = backups.standing(folder, "data")
+    assert lacking_journals({"shipping": file}, standing[:1]) == []
+    assert len(lacking_journals({"shipping": file}, standing)) == 1
