@@ -104,7 +104,8 @@ class Publishing(Door):
         last = publication_store.last(connection)
         if last is not None and (last.version, last.document) == (new.version, form.policy):
             return Ending("done", result=last)
-        old = load_text(last.document) if last is not None and last.version > load().version else load()
+        in_release = load()
+        old = load_text(last.document, is_earlier=True) if last is not None and last.version > in_release.version else in_release
         it = publications.publish(old, new, form.policy, said_by=form.by, is_mailed=form.mail_notice, at=at)
         publication_store.add(connection, it)
         work.tell(

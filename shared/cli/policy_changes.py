@@ -26,7 +26,7 @@ def change(
 ) -> None:
     """Print what differs between two policy files: what widens, what narrows, what only reads otherwise, and what follows from it."""
     with ending_clearly():
-        before, after = read(old), read(new)
+        before, after = read(old, is_earlier=True), read(new)
         found = difference(before, after)
         if as_json:
             say(json.dumps({"old": before.version, "new": after.version, "changes": [_as_dict(it) for it in found]}))
@@ -35,10 +35,10 @@ def change(
             say(line)
 
 
-def read(file: Path) -> Policy:
+def read(file: Path, *, is_earlier: bool = False) -> Policy:
     """The policy in a file. Raises Misused where it cannot be read, NotDone with every fault where it is not sound."""
     try:
-        return load(file)
+        return load(file, is_earlier=is_earlier)
     except OSError as error:
         raise Misused(f"{file} cannot be read ({type(error).__name__}).") from None
     except PolicyRefused as error:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from shared.contracts.errors import BrownPaperError
 from shared.policy.document import Policy
+from shared.policy.fitness import unfitness
 from shared.policy.soundness import unsoundness
 
 POLICY_FILE: Final = Path(__file__).with_name("policy.yaml")
@@ -40,15 +41,18 @@ class PolicyRefused(BrownPaperError):
         self.faults = faults
 
 
-def load(file: Path = POLICY_FILE, *, strict: bool = False) -> Policy:
-    """The policy in the file. `strict` refuses every check that is still pending. Safe to repeat; a file is read once.
+def load(file: Path = POLICY_FILE, *, strict: bool = False, is_earlier: bool = False) -> Policy:
+    """The policy in the file. Safe to repeat; a file is read once. `strict` refuses every check that is still pending.
+
+    `is_earlier`: it was accepted before, maybe by an older release, and only has to be whole and fit together; what a release asks of the
+    policy in force is not asked of it.
 
     Raises `PolicyRefused` with every fault, and OSError where it cannot be read.
     """
-    return _load(file, strict)
+    return _load(file, strict, is_earlier)
 
 
-def load_text(text: str, *, strict: bool = False) -> Policy:
+def load_text(text: str, *, strict: bool = False, is_earlier: bool = False) -> Policy:
     """The same from a text."""
     lines: dict[_Path, int] = {}
     faults: list[Place] = []
@@ -62,17 +66,16 @@ def load_text(text: str, *, strict: bool = False) -> Policy:
         policy = Policy.model_validate(data)
     except ValidationError as error:
         raise PolicyRefused([*faults, *_misshapen(error, lines)]) from None
-    faults += [
-        Place(".".join(map(str, path)), _line(path, lines), code, said) for path, code, said in unsoundness(policy, strict=strict)
-    ]
+    found = [*unsoundness(policy, strict=strict), *(() if is_earlier else unfitness(policy))]
+    faults += [Place(".".join(map(str, path)), _line(path, lines), code, said) for path, code, said in found]
     if faults:
         raise PolicyRefused(sorted(faults, key=lambda fault: (fault.line, fault.path, fault.code)))
     return policy
 
 
 @functools.cache
-def _load(file: Path, strict: bool) -> Policy:
-    return load_text(file.read_text("utf-8"), strict=strict)
+def _load(file: Path, strict: bool, is_earlier: bool) -> Policy:
+    return load_text(file.read_text("utf-8"), strict=strict, is_earlier=is_earlier)
 
 
 def _plain(node: yaml.Node, path: _Path, lines: dict[_Path, int], faults: list[Place]) -> Any:

@@ -9,51 +9,29 @@ from typing import Final
 from shared.contracts.events import EVENTS
 from shared.contracts.storefront import EVENT_FORMS, KINDS
 from shared.policy.compile_models import OR_NONE, WORDS, kind_of, storefront_grammars
-from shared.policy.document import Hold, MailClass, Policy, StaffGrant
-from shared.policy.endings import unobeyed
-from shared.policy.plainness import personal_among_plain
+from shared.policy.document import Hold, Policy, StaffGrant
 from shared.policy.taxonomy import DATA_CATEGORIES, DATA_USES
 
 CLAUSES: Final = range(1, 64)
 DECLINABLE: Final = frozenset({17, 18, 19, 23, 24, 40})
 """The clauses that may be declined with a reason: cookies and advertising, surveys, links to other sites."""
-LOG_SETTINGS: Final = frozenset(
-    {
-        "log_statement",
-        "log_min_error_statement",
-        "log_min_duration_statement",
-        "log_error_verbosity",
-        "log_parameter_max_length",
-        "log_parameter_max_length_on_error",
-    }
-)
-"""Without a word on each of these a server's log may hold values."""
-_STOPPERS_OF_WHAT_IS_ASKED_FOR: Final = {
-    "no_mailings",
-    "no_communication",
-    "deactivated",
-}
-_RELEASERS: Final = 2
 
 Path = tuple[str | int, ...]
 Found = tuple[Path, str, str]
 
 
 def unsoundness(policy: Policy, *, strict: bool = False) -> Iterator[Found]:
-    """Every (path, code, words) that is wrong with a policy of the right shape."""
+    """Every (path, code, words) that is wrong with a policy of the right shape, whenever it is read."""
     yield from _clauses(policy)
     yield from _rules(policy)
     yield from _checks(policy, strict=strict)
     yield from _parts(policy)
     yield from _holds(policy)
-    yield from unobeyed(policy)
     yield from _disclosures(policy)
     yield from _staff_and_mails(policy)
     yield from _servers(policy)
-    yield from _unsaid(policy)
     yield from _models(policy)
     yield from _observed(policy)
-    yield from personal_among_plain(policy)
 
 
 def known_events(policy: Policy) -> frozenset[str]:
@@ -163,8 +141,6 @@ def _holds(policy: Policy) -> Iterator[Found]:
             yield path, "hold_without_retention", "nobody says when it ends"
             continue
         until: Path = (*path, "retention")
-        if not hold.retention.after:
-            yield (*until, "after"), "retention_without_start", "nothing that happens starts its time"
         for event in hold.retention.after:
             yield from _unknown("event", event, events, (*until, "after"))
         yield from _unknown("addendum", hold.retention.addendum, policy.addenda, (*until, "addendum"))
@@ -181,7 +157,7 @@ def _holds(policy: Policy) -> Iterator[Found]:
             yield until, "retention_without_end", "what shows a person ends"
 
 
-def _open_for(policy: Policy, service: str, part: str, purpose: str) -> set[str]:
+def open_for(policy: Policy, service: str, part: str, purpose: str) -> set[str]:
     """The fields of a part that a service may read for a purpose."""
     return {
         field
@@ -211,7 +187,7 @@ def _disclosures(policy: Policy) -> Iterator[Found]:
                 yield where, "part_unknown", f"there is no part `{part}`"
             elif field not in policy.parts[part].fields:
                 yield where, "disclosed_outside_part", f"`{field}` is no field of `{part}`"
-            elif field not in _open_for(policy, call.by, part, call.purpose):
+            elif field not in open_for(policy, call.by, part, call.purpose):
                 yield where, "disclosed_unheld", f"{call.by} may not read `{disclosed}` for `{call.purpose}`"
         for place in set(call.personal) & set(call.plain):
             yield (*path, "plain"), "place_twice", f"`{place}` is personal and plain"
@@ -225,10 +201,8 @@ def _staff_and_mails(policy: Policy) -> Iterator[Found]:
         path: Path = ("staff", name)
         yield from _unknown("role", grant.role, policy.roles, (*path, "role"))
         yield from _chosen(policy, grant, path)
-        if "release" in grant.actions and grant.people != _RELEASERS:
-            yield (*path, "people"), "release_alone", "giving data to an authority takes two"
         if grant.part in policy.parts:
-            readable = _open_for(policy, grant.service, grant.part, grant.purpose)
+            readable = open_for(policy, grant.service, grant.part, grant.purpose)
             for field in sorted(set(grant.fields) & set(policy.parts[grant.part].fields) - readable):
                 yield (*path, "fields"), "seen_unheld", f"{grant.service} may not read `{field}` for `{grant.purpose}`"
     for role in policy.roles:
@@ -242,32 +216,6 @@ def _staff_and_mails(policy: Policy) -> Iterator[Found]:
             yield from _unknown("field", field, policy.parts[mails.part].fields, (*path, "fields"))
         if mails.promotional and not (mails.needs_consent and mails.carries_way_out):
             yield path, "promotion_unasked", "a promotion needs consent and shows the way out"
-        yield from _mailed(policy, mails, path)
-
-
-def _mailed(policy: Policy, mails: MailClass, path: Path) -> Iterator[Found]:
-    """A class of mails is made of what its mailer may read, and stops for whoever must not get it."""
-    if mails.part not in policy.parts or mails.purpose not in policy.purposes:
-        return
-    for mailer in sorted({it.by for it in policy.disclosures.values() if (it.method, it.purpose) == ("MAIL", mails.purpose)}):
-        readable = _open_for(policy, mailer, mails.part, mails.purpose)
-        for field in sorted(set(mails.fields) & set(policy.parts[mails.part].fields) - readable):
-            yield (*path, "fields"), "mailed_unheld", f"{mailer} may not read `{field}` for `{mails.purpose}`"
-    stoppers = {"friend_opted_out"} if policy.parts[mails.part].subject == "friend" else {"erased"}
-    if "erased" in stoppers and mails.to_deactivated == "never":
-        stoppers.add("deactivated")
-    if mails.promotional or mails.needs_consent:
-        stoppers |= _STOPPERS_OF_WHAT_IS_ASKED_FOR
-    for stopper in sorted(stoppers - set(mails.stopped_by)):
-        yield (*path, "stopped_by"), "mail_unstoppable", f"it would come in spite of `{stopper}`"
-
-
-def _unsaid(policy: Policy) -> Iterator[Found]:
-    """What has to stand there of every server."""
-    for service in set(policy.services) - {user.service for user in policy.broker.users.values()}:
-        yield ("broker", "users"), "service_without_user", f"{service} has no user: nobody could say what it may do"
-    for setting in sorted(LOG_SETTINGS - set(policy.databases.settings)):
-        yield ("databases", "settings"), "setting_missing", f"nobody says what `{setting}` is"
 
 
 def _servers(policy: Policy) -> Iterator[Found]:

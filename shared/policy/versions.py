@@ -1,7 +1,8 @@
 """The policy versions that are known side by side: each decides for what was collected under it (clause 56).
 
 The version in force of a release is `policy.yaml`. Older and coming ones stand beside it, each in a file of its own that is named by its
-version, in `shared/policy/versions` and in a folder that the settings may name.
+version, in `shared/policy/versions` and in a folder that the settings may name. They were accepted when they came: a later release only
+wants them whole.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class VersionsRefused(BrownPaperError):
 def load_versions(folder: Path | None = None) -> dict[str, Policy]:
     """Version → policy, the oldest first. Safe to repeat; a file is read once.
 
-    Raises `PolicyRefused` for a file that is no sound policy, and `VersionsRefused` where a file's name is not its version, a version is no
+    Raises `PolicyRefused` for a file that is no whole policy, and `VersionsRefused` where a file's name is not its version, a version is no
     date, or two files of one version differ.
     """
     policies: list[tuple[Path | None, Policy]] = [(None, load()), *_beside(VERSIONS_FOLDER)]
@@ -55,4 +56,4 @@ def date_of(version: str) -> date:
 
 def _beside(folder: Path) -> Iterator[tuple[Path, Policy]]:
     for file in sorted(folder.glob("*.yaml")) if folder.is_dir() else ():
-        yield file, load(file)
+        yield file, load(file, is_earlier=True)  # a coming one is judged when it is published

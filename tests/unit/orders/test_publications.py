@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from services.orders.publications import LetterToMany, announce, publish
+from services.orders import publication_store
+from services.orders.publications import LetterToMany, Publication, announce, publish
+from services.orders.publishing import PolicyForm, Publishing
 from shared.contracts.errors import Refused
 from shared.policy import POLICY_FILE, Policy, load
 from shared.policy.loading import load_text
+from tests.unit.policy.earlier import as_before
 
 AT = datetime(2026, 12, 1, 9, 0, tzinfo=UTC)
 TEXT = POLICY_FILE.read_text("utf-8")
@@ -76,3 +81,19 @@ def test_one_announcement_too_many_needs_a_second_one_of_the_staff() -> None:
 def test_a_letter_is_known_by_what_it_says() -> None:
     assert letter("crew.1").name == letter("crew.2").name
     assert letter("crew.1").name != letter("crew.1", kind="newsletter").name
+
+
+def test_a_version_is_published_after_one_that_an_older_release_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Publication(
+        "2026-11-01", load().version, as_before("2026-11-01"), (), (), False, "officer.1", AT - timedelta(days=40)
+    )
+    added: list[Publication] = []
+    told: list[Any] = []
+    monkeypatch.setattr(publication_store, "lock", lambda _: None)
+    monkeypatch.setattr(publication_store, "last", lambda _: before)
+    monkeypatch.setattr(publication_store, "add", lambda _, it: added.append(it))
+    work: Any = SimpleNamespace(store=SimpleNamespace(connection=None), tell=told.append)
+    asked = (version("2027-01-01"), PolicyForm(policy="text", by="officer.1"), AT)
+    assert Publishing.publish_policy(None, asked, work).kind == "done"  # type: ignore[arg-type]
+    assert [(it.previous, it.version) for it in added] == [("2026-11-01", "2027-01-01")]
+    assert [it.previous_version for it in told] == ["2026-11-01"]

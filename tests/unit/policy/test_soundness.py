@@ -18,7 +18,7 @@ from shared.policy.soundness import CLAUSES, DECLINABLE, unsoundness
 
 TEXT = POLICY_FILE.read_text("utf-8")
 SOUND: dict[str, Any] = yaml.load(TEXT, Loader=yaml.CSafeLoader)
-SOURCES = [POLICY_FILE.with_name(name) for name in ("soundness.py", "plainness.py", "endings.py", "loading.py")]
+SOURCES = [POLICY_FILE.with_name(name) for name in ("soundness.py", "fitness.py", "plainness.py", "endings.py", "loading.py")]
 Seed = Callable[[dict[str, Any]], object]
 
 HOLD, CALL, GRANT = "recipient-to-ship", "carrier-buy-label", "crew-prints-labels"
