@@ -6,11 +6,11 @@ What a service reads out of the policy itself (the days of its clearings) is not
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from shared.policy.document import Hold, Policy
+from shared.policy.document import Hold, Policy, Retention
 
 Path = tuple[str | int, ...]
 Found = tuple[Path, str, str]
@@ -81,6 +81,16 @@ ENDINGS: Final = (
     Ending("orders", "purchase", _PERSON_ERASED, "clear", _AT_ONCE),
 )
 """Every way in which something comes to its end."""
+CLEARED: Final = (
+    ("notifications", ("contact", "purchase")),
+    ("notifications", ("request",)),
+    ("payments", ("billing",)),
+    ("payments", ("purchase",)),
+    ("shipping", ("recipient", "purchase")),
+)
+"""The parts that a service lets go of together, after their end: they have one time."""
+WAITING: Final = (("notifications", ("request",)), ("notifications", ("friend",)))
+"""The same of what waits at a service for something that may never come."""
 
 
 def events_of(service: str, part: str) -> frozenset[str]:
@@ -110,3 +120,34 @@ def unobeyed(policy: Policy) -> Iterator[Found]:
     for ending in ENDINGS:
         if ending not in used:
             yield ("holds",), "ending_without_hold", f"{ending.service} lets go of `{ending.part}`, and no hold says so"
+
+
+def untimed(policy: Policy) -> Iterator[Found]:
+    """Every (path, code, words) where the policy gives what goes together no time or two: no service could start under it."""
+    for service, parts in CLEARED:
+        yield from _differing(policy, service, parts, "days", _days)
+    for service, parts in WAITING:
+        yield from _differing(policy, service, parts, "waits", _waiting_days)
+
+
+def _days(retention: Retention) -> int | None:
+    return retention.days
+
+
+def _waiting_days(retention: Retention) -> int | None:
+    return retention.waits.days if retention.waits is not None else None
+
+
+def _differing(
+    policy: Policy, service: str, parts: tuple[str, ...], member: str, days_of: Callable[[Retention], int | None]
+) -> Iterator[Found]:
+    holds = {name: hold for name, hold in policy.holds.items() if hold.service == service and hold.part in parts}
+    told = {name: days_of(hold.retention) for name, hold in holds.items() if hold.retention is not None}
+    times = {name: days for name, days in told.items() if days is not None}
+    for name in () if times else [name for name in told if holds[name].form == "as_it_is"]:
+        path: Path = ("holds", name, "retention", member)
+        yield path, "retention_untimed", f"{service} could not know when `{holds[name].part}` goes"
+    first = next(iter(times.values()), None)
+    for name in [name for name, days in times.items() if days != first]:
+        path = ("holds", name, "retention", member)
+        yield path, "retention_of_two_times", f"{service} lets go of {', '.join(parts)} together, elsewhere after {first} days"

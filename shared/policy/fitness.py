@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from shared.policy.document import MailClass, Policy
-from shared.policy.endings import unobeyed
+from shared.policy.endings import unobeyed, untimed
 from shared.policy.plainness import personal_among_plain
 from shared.policy.soundness import open_for
 
@@ -34,6 +34,7 @@ Found = tuple[Path, str, str]
 def unfitness(policy: Policy) -> Iterator[Found]:
     """Every (path, code, words) for which a policy may not be in force, and so not be published either."""
     yield from unobeyed(policy)
+    yield from untimed(policy)
     yield from personal_among_plain(policy)
     yield from _unsaid(policy)
     for name, hold in policy.holds.items():

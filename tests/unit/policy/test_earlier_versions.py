@@ -30,7 +30,7 @@ def test_the_same_text_is_refused_as_the_one_in_force_and_as_a_new_one(folder: P
     for read in (lambda: load(folder / f"{EARLIER}.yaml"), lambda: load_text(as_before())):
         with pytest.raises(PolicyRefused) as caught:
             read()
-        assert {fault.code for fault in caught.value.faults} >= {"personal_as_plain"}
+        assert {fault.code for fault in caught.value.faults} >= {"personal_as_plain", "retention_untimed"}
 
 
 def test_an_earlier_version_must_still_be_whole() -> None:

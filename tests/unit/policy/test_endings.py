@@ -7,10 +7,14 @@ from collections.abc import Mapping
 import pytest
 
 from services.notifications import retention as notifications
+from services.notifications.service import NotificationsService
 from services.payments import retention as payments
+from services.payments.service import PaymentsService
 from services.shipping import retention as shipping
+from services.shipping.service import ShippingService
+from shared.keeping import Keeping
 from shared.policy import endings, load
-from shared.policy.endings import ENDINGS, events_of, unobeyed
+from shared.policy.endings import CLEARED, ENDINGS, WAITING, events_of, unobeyed
 
 POLICY = load()
 DECLARED: list[tuple[str, Mapping[str, tuple[str, ...]], Mapping[str, set[str]]]] = [
@@ -32,6 +36,12 @@ def test_each_clearing_counts_from_what_its_service_declares(
 def test_times_that_are_read_in_the_policy_are_those_of_the_clearings() -> None:
     read = {(it.service, it.part) for it in ENDINGS if it.days is None and it.form == "as_it_is" and not it.purposes}
     assert read == {(service, part) for service, clearings, _ in DECLARED for parts in clearings.values() for part in parts}
+
+
+def test_what_goes_together_is_what_the_services_declare() -> None:
+    assert set(CLEARED) == {(service, parts) for service, clearings, _ in DECLARED for parts in clearings.values()}
+    doors: list[type[Keeping]] = [NotificationsService, PaymentsService, ShippingService]
+    assert set(WAITING) == {(door.name, parts) for door in doors for parts in door.waiting.values()}
 
 
 def test_every_hold_of_the_policy_in_force_is_obeyed_and_every_ending_is_some_hold_s() -> None:

@@ -183,6 +183,17 @@ SEEDS: list[tuple[str, str, Seed]] = [
     ("release_alone", "staff.officer-releases-the-bill.people", put("staff/officer-releases-the-bill/people", 1)),
     ("release_alone", "staff.officer-releases-the-bill.people", out("staff/officer-releases-the-bill/people")),
     ("release_alone", "staff.clerk-reads-the-bill.people", put("staff/clerk-reads-the-bill/actions", ["reveal", "release"])),
+    ("retention_untimed", "holds.friend-to-invite.retention.waits", out("holds/friend-to-invite/retention/waits")),
+    (
+        "retention_of_two_times",
+        "holds.request-to-answer.retention.waits",
+        put("holds/request-to-answer/retention/waits", {"days": 9, "addendum": "A-13"}),
+    ),
+    (
+        "retention_of_two_times",
+        "holds.contact-for-trouble.retention.days",
+        put("holds/contact-for-trouble/retention/days", 61),
+    ),
     ("mailed_unheld", "mails.order.fields", put("mails/order/fields", ["name", "email", "phone"])),
     ("mail_unstoppable", "mails.newsletter.stopped_by", put("mails/newsletter/stopped_by", [])),
     ("mail_unstoppable", "mails.order.stopped_by", put("mails/order/stopped_by", [])),
