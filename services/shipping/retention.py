@@ -21,6 +21,11 @@ _THESE = "unnest(%b::text[], %b::text[]) as these (shop, order_number)"
 _LIMIT = Due.limit_of("recipient")
 _DUE = f"is_kept and ended is not null and ended <= %(latest_text)s and ended::timestamptz <= {_LIMIT}"
 _DROP = (
+    # A scan that waits names the order by its label alone: with the label gone, no erasure would find it.
+    f"""
+    delete from held using labels join {_THESE} using (shop, order_number)
+    where held.body is not null and held.body::json ->> 'tracking_number' = labels.tracking_number
+    """,
     f"delete from labels using shipments join {_THESE} using (shop, order_number) where labels.parcel = shipments.parcel",
     f"delete from recipients using {_THESE} where recipients.shop = these.shop and recipients.order_number = these.order_number",
     f"""

@@ -15,7 +15,7 @@ from shared.database import Database
 from shared.delivery import retention
 from shared.delivery.horizon import Horizon
 from shared.policy import load
-from shared.policy.waiting import waiting_messages
+from shared.policy.waiting import waits_of
 from shared.retention import note_clearing
 from shared.settings import DeliverySettings
 
@@ -29,7 +29,7 @@ PARKED = "parked"  # the clearing of parked messages
 class Janitor(DependencyProvider):
     """Every few seconds: what stands in the tables is counted, claims behind the horizon are forgotten in small pieces.
 
-    Every minute parked messages lose the sealed part that has waited too long (addendum A-13).
+    Every minute parked messages lose the sealed part or the carrier's number that has waited too long (addendum A-13).
     Every process of a service counts; one at a time clears. Losing the last of it in a crash only has it done again, so it does not wait
     for the disk.
     """
@@ -38,7 +38,7 @@ class Janitor(DependencyProvider):
         settings: DeliverySettings = self.container.config["settings"]
         self._service = self.container.service_name
         self._seconds = settings.janitor_seconds
-        self._waits = waiting_messages(load(), self._service)
+        self._waits = waits_of(load(), self._service)
         self._emptied_at: datetime | None = None
         self._horizon = Horizon(timedelta(seconds=settings.inbox_horizon_seconds))
         self._database = Database(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
 from shared.policy.document import Policy
@@ -16,6 +17,23 @@ def waiting_days(policy: Policy, service: str, parts: Iterable[str]) -> set[int]
         for hold in policy.holds.values()
         if hold.service == service and hold.part in wanted and hold.retention is not None and hold.retention.waits is not None
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """For how long a parked message may wait: by its type where it brings a sealed part, and where it shows a carrier's number alone."""
+
+    by_type: Mapping[str, timedelta]
+    numbers: timedelta | None
+
+
+def waits_of(policy: Policy, service: str) -> Waits:
+    """What the policy says of this service's parked messages; a carrier's number waits as long as the parts of the order that it is of."""
+    ordered = [
+        name for name, part in policy.parts.items() if part.sealed and {*part.events} & {*policy.parts["references"].events}
+    ]
+    days = waiting_days(policy, service, ordered)
+    return Waits(waiting_messages(policy, service), timedelta(days=min(days)) if days else None)
 
 
 def waiting_messages(policy: Policy, service: str) -> dict[str, timedelta]:

@@ -36,7 +36,8 @@ from shared.custody import journal
 from shared.custody.envelopes import Envelope, PartName
 from shared.custody.journal import ErasureJournal, HeldRows
 from shared.database import Database
-from shared.delivery import tables
+from shared.delivery import held_messages, tables
+from shared.delivery.held_messages import HeldRow
 from shared.delivery.work import IntentRow, Recorder
 from shared.policy import Policy, load
 from shared.policy.waiting import waiting_messages
@@ -217,6 +218,24 @@ def test_the_carrier_s_numbers_go_with_the_part_so_that_a_later_erasure_leaves_n
     # Nobody knows here any more whose these rows are: an erasure would find none of them.
     assert rows(holder.url, NUMBERS[holder.custody.service]) == []
     assert rows(holder.url, "select 1 from intents") == []
+
+
+@pytest.mark.parametrize("holder", ["shipping"], indirect=True)
+def test_a_scan_that_waits_goes_with_the_labels_and_another_parcel_s_stays(holder: Holder) -> None:
+    holder.add("c-1", "A-1", AT - timedelta(days=holder.days))
+    with holder.data.begin() as connection:
+        for event_id, due_at, number in (("1", None, "1Z"), ("2", AT, "1Z"), ("3", None, "1Z2")):
+            row = a_held_scan(event_id, due_at, _json({"tracking_number": number, "status_code": "IT"}))
+            held_messages.hold(connection, row)
+    assert holder.retention().run(AT, patience=PATIENCE) == 1
+    assert rows(holder.url, "select event_id from held") == [("3",)]
+
+
+def a_held_scan(event_id: str, due_at: datetime | None, body: str) -> HeldRow:
+    state, queue = "later" if due_at else "parked", "carrier.webhook"
+    return HeldRow(
+        uuid.uuid4(), state, queue, "carrier", event_id, "scanned", "tracking_number_unknown", (), body, 2, {}, 1, AT, AT, due_at
+    )
 
 
 @pytest.mark.parametrize("holder", NUMBERS, indirect=True)

@@ -17,6 +17,8 @@ from shared.delivery.held_messages import HeldRow
 from shared.delivery.parked import Wanted, find
 from shared.delivery.retention import Standing
 from shared.delivery.work import IntentRow, OutboxRow
+from shared.policy import load
+from shared.policy.waiting import Waits, waits_of
 from shared.retention import note_hold
 from tests.fix_servers import DatabaseUrl
 
@@ -153,7 +155,7 @@ def test_a_call_that_kills_whoever_makes_it_is_parked_and_an_outcome_counts_anew
     assert one.execute("select parked, takes from intents where id = %s", (slow.id,)).fetchone() == (None, 0)
 
 
-WAITS = {"contact_entrusted": timedelta(days=60), "friend_entrusted": timedelta(days=30)}
+WAITS = Waits({"contact_entrusted": timedelta(days=60), "friend_entrusted": timedelta(days=30)}, timedelta(days=60))
 
 
 def parked(connection: Connection, event_id: str, kind: str, came_at: datetime, order_number: str | None = None) -> HeldRow:
@@ -184,6 +186,30 @@ def test_a_parked_message_loses_its_sealed_part_in_its_time_and_stays_to_be_disc
     assert left == [("fact", False), ("friend", True), ("kept", False), ("later", False), ("old", True), ("young", False)]
     shown = {thing.event_id: thing.is_replayable for thing in find(one, Wanted(), 10)}
     assert (shown["old"], shown["young"]) == (False, True)
+
+
+@pytest.mark.parametrize("body", ['{"tracking_number":"1Z","status_code":"IT"}', '{"data":{"tracking_number":"1Z"}}'])
+def test_a_parked_message_with_a_carrier_s_number_and_no_part_loses_its_body_too(
+    two: tuple[Connection, Connection], body: str
+) -> None:
+    one, _ = two
+    day, second = timedelta(days=1), timedelta(seconds=1)
+    for event_id, came_at, said in (
+        ("old", AT - 60 * day, body),
+        ("young", AT - 60 * day + second, body),
+        ("other", AT - 900 * day, '{"data":{"parcel":"1Z"}}'),
+    ):
+        row = dataclasses.replace(held(event_id), type="scanned", first_at=came_at, body=said)
+        held_messages.hold(one, row)
+    assert retention.count_waited(one, AT, WAITS) == retained.Standing(1, 0, AT)
+    assert retention.empty_parked(one, AT, WAITS) == 1
+    left = one.execute("select event_id, body is null from held order by event_id").fetchall()
+    assert left == [("old", True), ("other", False), ("young", False)]
+
+
+def test_in_every_service_that_may_hear_of_a_carrier_s_number_it_waits_as_long_as_the_order_s_parts() -> None:
+    found = {service: waits_of(load(), service).numbers for service in ("orders", "shipping", "notifications")}
+    assert set(found.values()) == {timedelta(days=60)}
 
 
 def test_what_stands_is_counted(two: tuple[Connection, Connection]) -> None:
