@@ -21,6 +21,7 @@ from shared.custody.permits import ERASED
 from shared.database import Database, type_of_connection
 
 _CHECK_DIGITS = 12
+_PIECE = 200  # persons in one transaction, for which intake waits
 
 
 class JournalBroken(BrownPaperError):
@@ -112,12 +113,23 @@ def _check(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_CHECK_DIGITS]
 
 
-def apply_to_keys(connection: type_of_connection, erased: Sequence[Erased]) -> int:
-    """Mark everybody as erased and destroy their keys, in the caller's transaction; how many keys there still were. Safe to repeat."""
-    for it in erased:
-        keys.set_person(connection, it.person, ERASED, it.at)
-        keys.forget_choices(connection, it.person)
-    return sum(keys.destroy_keys(connection, it.person) for it in erased)
+def apply_to_keys(keyring: Database, erased: Sequence[Erased]) -> int:
+    """Mark everybody as erased and destroy their keys, in pieces; how many keys there still were. Safe to repeat, also half done.
+
+    Intake stands still for each piece alone, and not at all where nothing is news: so it is at nearly every start. Raises TryLater.
+    """
+    first = {it.person: it for it in reversed(erased)}
+    with keyring.begin() as connection:
+        news = [first[person] for person in keys.standing_among(connection, list(first))]
+    destroyed = 0
+    for start in range(0, len(news), _PIECE):
+        piece = news[start : start + _PIECE]
+        with keyring.begin() as connection:
+            for it in piece:
+                keys.set_person(connection, it.person, ERASED, it.at)
+                keys.forget_choices(connection, it.person)
+            destroyed += sum(keys.destroy_keys(connection, it.person) for it in piece)
+    return destroyed
 
 
 class HeldRows(Protocol):
@@ -159,8 +171,7 @@ def apply(
         return 0
     destroyed = 0
     if keyring is not None:
-        with keyring.begin() as connection:
-            destroyed = apply_to_keys(connection, erased)
+        destroyed = apply_to_keys(keyring, erased)
     with data.begin() as connection:
         # The restored tables say themselves how much of the journal they have seen.
         row = connection.execute("select applied from erasures_applied for update").fetchone()

@@ -310,6 +310,19 @@ def erased_among(connection: type_of_connection, persons: Sequence[str]) -> set[
     return {person for (person,) in rows}
 
 
+def standing_among(connection: type_of_connection, persons: Sequence[str]) -> list[str]:
+    """Those of these persons who are not erased, or of whom a key or a choice still stands, in no order."""
+    rows = connection.execute(
+        """
+        select person from unnest(%b::text[]) as these (person) left join persons using (person)
+        where state is distinct from 'erased' or exists (select from part_keys where part_keys.person = these.person)
+            or exists (select from choices where choices.person = these.person)
+        """,
+        (list(persons),),
+    )
+    return [person for (person,) in rows]
+
+
 def last_intake_key_expires(connection: type_of_connection) -> datetime | None:
     """When the last of the intake keys that stand expires; it is destroyed later than that (`Horizon.last_key_gone_at`)."""
     row = connection.execute("select max(expires_at) from intake_keys").fetchone()

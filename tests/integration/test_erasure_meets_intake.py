@@ -17,6 +17,7 @@ from tests.integration.facts import rows, wait_for
 
 # isort: split
 from shared.custody import keys
+from shared.custody.journal import Erased, apply_to_keys
 from shared.custody.masters import hold_master
 from shared.custody.permits import ERASED, Choice
 from shared.custody.persons import Horizon, KeysDestroyed, PersonKeys
@@ -97,6 +98,37 @@ def test_a_choice_that_is_being_written_is_forgotten_too(custodies: tuple[Custod
         until_it_waits_or_ends(one, erased)
     erased.result()
     assert rows(one.url, CHOICES) == [(0,)]
+
+
+def test_a_start_whose_journal_brings_no_news_waits_for_no_intake(
+    custodies: tuple[Custody, Custody], pool: ThreadPoolExecutor
+) -> None:
+    one, two = custodies
+    gone = [Erased(one.vault.person(SHOP, "c-gone"), AT)]
+    assert apply_to_keys(one.database, gone) == 0
+    with one.database.begin() as connection:
+        add_a_key(one, connection)
+        applied = pool.submit(apply_to_keys, two.database, gone)
+        until_it_waits_or_ends(one, applied)
+        assert applied.done(), "intake would stand still for as long as the journal is gone through"
+    assert applied.result() == 0
+    assert rows(one.url, KEYS) == [(1,)]
+
+
+def test_a_long_journal_is_applied_in_pieces_and_only_to_whom_it_is_news(custodies: tuple[Custody, Custody]) -> None:
+    one, _ = custodies
+    persons = [one.vault.person(SHOP, f"c-{number}") for number in range(450)]
+    one.keep(one.name("c-0", "A-1"))
+    rows(one.url, "insert into persons (person, state, since) values (%s, 'deactivated', %s)", persons[1], AT)
+    for person in persons[2:4]:  # erased, and something of theirs came back
+        rows(one.url, "insert into persons (person, state, since) values (%s, 'erased', %s)", person, AT - DAY)
+    rows(one.url, "update part_keys set person = %s where person = %s", persons[2], persons[0])
+    rows(one.url, "insert into choices (person, request, chosen_at, policy_version) values (%s, 'r', %s, 'v')", persons[3], AT)
+    assert apply_to_keys(one.database, [Erased(person, AT) for person in (*persons, *persons)]) == 1
+    assert rows(one.url, "select count(*), count(distinct state) from persons where state = 'erased'") == [(450, 1)]
+    assert rows(one.url, KEYS) == rows(one.url, CHOICES) == [(0,)]
+    [(pieces,)] = rows(one.url, "select count(distinct xmin::text) from persons where since = %s", AT)
+    assert pieces > 1, "the lock was held once for all"
 
 
 def test_two_that_take_parts_in_do_not_wait_for_each_other(custodies: tuple[Custody, Custody], pool: ThreadPoolExecutor) -> None:
