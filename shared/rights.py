@@ -87,7 +87,7 @@ class RightsHolder(PartHolder):
     def person_deactivated(self, event: PersonDeactivated, work: Work[Any]) -> None:
         _intend(DEACTIVATE, event, work)
 
-    @performs(DEACTIVATE)
+    @performs(DEACTIVATE, party="keyring")
     def deactivate_person(self, intent: IntentRow) -> None:
         self.parts.persons.deactivate(intent.details["shop"], intent.details["customer_id"], datetime.now(UTC))
 
@@ -105,7 +105,7 @@ class RightsHolder(PartHolder):
     def keep_preferences(self, event: PreferencesNoted, work: Work[Any]) -> None:
         """What the service needs of it in its own tables: nothing, as a rule."""
 
-    @performs(NOTE)
+    @performs(NOTE, party="keyring")
     def note_choice(self, intent: IntentRow) -> None:
         """Into the keyring, where it is decided who may open what."""
         event = PreferencesNoted.model_validate(intent.details)
@@ -122,7 +122,7 @@ class RightsHolder(PartHolder):
     def erasure_ordered(self, event: ErasureOrdered, work: Work[Any]) -> None:
         _intend(ERASE, event, work)
 
-    @performs(ERASE)
+    @performs(ERASE, party="keyring")
     def erase_person(self, intent: IntentRow) -> Swept | None:
         """Written down outside of every backup first, then keys, then rows. Safe to do again, also half done: then it finds less.
 
@@ -171,7 +171,7 @@ class RightsHolder(PartHolder):
     def data_copy_ordered(self, event: DataCopyOrdered, work: Work[Any]) -> None:
         _intend(COPY, event, work)
 
-    @performs(COPY)
+    @performs(COPY, party="keyring")
     def copy_person(self, intent: IntentRow) -> str:
         """Everything of the person's that this service has, and who opened it, sealed to the person's own key, in base64."""
         shop, customer_id = intent.details["shop"], intent.details["customer_id"]

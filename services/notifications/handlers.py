@@ -49,11 +49,11 @@ def take_contact(event: ContactEntrusted, kept: KeptPart, store: Correspondences
 
 def correct_contact(event: ContactCorrected, envelopes: Mapping[str, dict[str, Any]], store: Correspondences) -> dict[str, str]:
     """A sound contact for these open orders; what became of each."""
-    endings = {}
-    for order_number, envelope in envelopes.items():
-        correspondence = store.correspondence(OrderKey(event.shop, order_number))
-        endings[order_number] = correspondence.correct_contact()
-        if not store.replace_contact(correspondence.key, envelope):
+    correspondences = [store.correspondence(OrderKey(event.shop, order_number)) for order_number in envelopes]
+    # First all that may have to wait, then what is written: a correction that must wait has changed nothing.
+    endings = {it.key.order_number: it.correct_contact() for it in correspondences}
+    for correspondence in correspondences:
+        if not store.replace_contact(correspondence.key, envelopes[correspondence.key.order_number]):
             raise TryLater("contact_unknown", awaits=correspondence.key)
         store.save(correspondence)
     return endings

@@ -105,7 +105,7 @@ class OrdersService(RightsDoor, Oversight, IncidentDoor, Reporting, Publishing):
         sealed = seal_clear_parts(event, lambda service, plaintext: self.keys.seal(service, plaintext, at))
         about = OrderKey(event.source, event.order_number) if event.order_number else None
         method = _METHODS.get(event.type, "defer")
-        if is_again and method in ("place_order", "defer"):  # the others know by themselves what they did
+        if is_again and method in ("place_order", "defer", "pass_on"):  # the others know by themselves what they did
             method = f"{method}_again"
         return Reading(
             method,
@@ -144,6 +144,13 @@ class OrdersService(RightsDoor, Oversight, IncidentDoor, Reporting, Publishing):
         answered = work.store.answered(event.source, event.id)
         if answered is None or answered.kind != "event_refused":
             return self.place_order(event, work)
+        return ending_of(answered, is_repeat=False)
+
+    def pass_on_again(self, event: StorefrontEvent, work: Unit) -> Ending:
+        """As `place_order_again`, of what is passed on to a colleague."""
+        answered = work.store.answered(event.source, event.id)
+        if answered is None or answered.kind != "event_refused":
+            return self.pass_on(event, work)
         return ending_of(answered, is_repeat=False)
 
     def defer_again(self, event: StorefrontEvent, work: Unit) -> Ending:

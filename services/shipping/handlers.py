@@ -79,14 +79,14 @@ def correct_recipient(
     event: RecipientCorrected, envelopes: Mapping[str, dict[str, Any]], store: Shipments, at: datetime
 ) -> dict[str, str]:
     """A sound recipient for these open orders; what became of each."""
-    endings = {}
-    for order_number, envelope in envelopes.items():
-        shipment = store.shipment(OrderKey(event.shop, order_number))
-        ending = shipment.correct_recipient(at)
-        if ending == "replaced" and not store.replace_recipient(shipment.key, envelope):
+    shipments = [store.shipment(OrderKey(event.shop, order_number)) for order_number in envelopes]
+    # First all that may have to wait, then what is written: a correction that must wait has changed nothing.
+    endings = {shipment.key.order_number: shipment.correct_recipient(at) for shipment in shipments}
+    for shipment in shipments:
+        number = shipment.key.order_number
+        if endings[number] == "replaced" and not store.replace_recipient(shipment.key, envelopes[number]):
             raise TryLater("recipient_unknown", awaits=shipment.key)
         store.save(shipment)
-        endings[order_number] = ending
     return endings
 
 

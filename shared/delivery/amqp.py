@@ -16,7 +16,7 @@ import eventlet
 import kombu
 import kombu.exceptions
 from amqp.basic_message import Message
-from amqp.exceptions import AMQPError, ChannelError
+from amqp.exceptions import AccessRefused, AMQPError, ChannelError, NotFound
 
 from shared.delivery import topology
 from shared.delivery.connecting import ANSWER_SECONDS, BROKEN, connect, connected, disconnect, hear, keep_alive, open_channel
@@ -155,12 +155,14 @@ class _Acknowledger:
 class Published(NamedTuple):
     """The ids that the broker confirmed, and those that it refused (no queue, or nacked). A row in neither is in doubt.
 
-    `is_refused`: the broker is there, and closed the channel because of one of the rows in doubt.
+    `is_refused`: the broker is there, and closed the channel because of one of the rows in doubt; `is_way_shut`: because of where it was to
+    go, so that others of its kind go nowhere either.
     """
 
     confirmed: set[UUID]
     failed: set[UUID]
     is_refused: bool
+    is_way_shut: bool = False
 
 
 class Publisher:
@@ -185,21 +187,21 @@ class Publisher:
         closed the channel because of one of them. Then the connection stands, for a publish without that one.
         """
         self._confirmed, self._failed = set(), set()
-        is_refused = False
+        is_refused = is_way_shut = False
         try:
             connection = self._open()
             channel = connection.default_channel
             try:
                 with eventlet.Timeout(self._timeout_seconds, TimeoutError):
                     self._publish(connection, channel, rows)
-            except ChannelError:
+            except ChannelError as error:
                 self._ask_for_confirms(channel)  # py-amqp has opened it anew
-                is_refused = True
+                is_refused, is_way_shut = True, isinstance(error, NotFound | AccessRefused)
         except BROKEN as error:
             _log.warning("publisher_disconnected", extra={"error": type(error).__name__})
             self.close()
         # A returned message is confirmed too: the return comes first and wins.
-        return Published(self._confirmed - self._failed, self._failed, is_refused)
+        return Published(self._confirmed - self._failed, self._failed, is_refused, is_way_shut)
 
     def _publish(self, connection: kombu.Connection, channel: Any, rows: Iterable[OutboxRow]) -> None:
         frames: list[bytes] = []

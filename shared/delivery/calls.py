@@ -60,7 +60,7 @@ class Calls:
         self._container, self._settings, self._database, self._routes = container, settings, database, routes
         self._submit = submit
         self._in_flight: defaultdict[str, Semaphore] = defaultdict(lambda: Semaphore(settings.calls_in_flight))
-        self._in_hand: dict[UUID, str] = {}  # intent → party
+        self._in_hand: dict[UUID, tuple[str, IntentRow | None]] = {}  # intent → its party, and itself until its outcome is known
         self._of_party: Counter[str] = Counter()
         self._is_stopping = False
 
@@ -103,14 +103,29 @@ class Calls:
         has_room = len(self._in_hand) < MOST_IN_HAND and self._of_party[party] < MOST_OF_ONE_PARTY
         if self._is_stopping or not has_room or intent.id in self._in_hand:
             return False
-        self._in_hand[intent.id] = party
+        self._in_hand[intent.id] = party, intent
         self._of_party[party] += 1
         return True
 
     def _let_go(self, identity: UUID) -> None:
-        party = self._in_hand.pop(identity, None)
+        party, _ = self._in_hand.pop(identity, (None, None))
         if party is not None:
             self._of_party[party] -= 1
+
+    def renew_leases(self, at: datetime) -> None:
+        """Renew the leases of what is in hand and ends soon: what waits for its turn is not another process's to take up. Raises TryLater."""
+        lease = timedelta(seconds=self._settings.lease_seconds)
+        open_ones = [it for _, it in self._in_hand.values() if it is not None]
+        ending = {it.id: it for it in open_ones if it.leased_until is not None and it.leased_until < at + lease / 2}
+        if not ending:
+            return
+        began = monotonic()
+        with self._database.begin() as connection:
+            ours = tables.renew_leases(
+                connection, {it.id: it.leased_until for it in ending.values() if it.leased_until}, at + lease
+            )
+        for identity in ours:
+            ending[identity].leased_until, ending[identity].ours_until = at + lease, began + self._settings.lease_seconds
 
     def make(self, door: object, kind: str, intents: Sequence[IntentRow]) -> None:
         """Read at once what these calls need beside their intents, then make them, several at a time; returns when all have ended.
@@ -122,10 +137,11 @@ class Calls:
         if preparing is not None:
             try:
                 brought = dict(getattr(door, preparing)(intents))
-            except TryLater:
+            except TryLater as error:
+                # The keys may be away for long: each waits on the ladder, and none counts as one that killed whoever took it up.
                 for intent in intents:
-                    self._let_go(intent.id)
-                return  # the sweep takes them up when the database is back
+                    self._settle(intent, TryLater(error.code, after_seconds=error.after_seconds))
+                return
             except Exception as error:
                 if len(intents) == 1:
                     self._settle(intents[0], _unexpected(intents[0], error))
@@ -142,7 +158,12 @@ class Calls:
 
         def work_off(party: str) -> None:
             while waiting[party]:
-                self._call(method, waiting[party].popleft(), party)
+                intent = waiting[party].popleft()
+                try:
+                    self._call(method, intent, party)
+                except Exception as error:  # of ours, outside the call: the sweep takes it up again
+                    _log.error("call_failed", extra={"kind": intent.kind, "error": type(error).__name__})
+                    self._let_go(intent.id)
 
         # No more greenthreads than may call at once: one for each intent would cost more than many a call.
         at_once = self._settings.calls_in_flight
@@ -213,6 +234,8 @@ class Calls:
         return min(by_the_wall, intent.ours_until - monotonic()) > self._settings.call_seconds + APART_SECONDS
 
     def _settle(self, intent: IntentRow, outcome: Any) -> None:
+        if intent.id in self._in_hand:  # its outcome is settled under the lease that it has now
+            self._in_hand[intent.id] = self._in_hand[intent.id][0], None
         self._submit(
             Delivery(
                 self._routes.settled_by.get(intent.kind, ""),

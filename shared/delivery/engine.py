@@ -86,7 +86,7 @@ class Engine(SharedExtension):
             self._relay_database,
             self._relay,
             self._calls,
-            self._line.submit,
+            self._line,
             self._batches,
             settings.sweep_seconds,
         )

@@ -5,7 +5,7 @@ Every function works on the caller's transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -108,17 +108,23 @@ def release_held(connection: type_of_connection, ids: Sequence[UUID]) -> None:
     connection.execute("delete from held where id = any(%b::uuid[])", (list(ids),))
 
 
-def lease_held(connection: type_of_connection, at: datetime, leased_until: datetime, limit: int) -> list[HeldRow]:
-    """Lease messages whose time has come, but those that were taken up too often without an ending; safe beside other processes."""
+def lease_held(
+    connection: type_of_connection, at: datetime, leased_until: datetime, limit: int, in_line: Iterable[UUID] = ()
+) -> list[HeldRow]:
+    """Lease messages whose time has come, those that came first in front; safe beside other processes.
+
+    But those that this process has `in_line`, and those that were taken up too often without an ending.
+    """
     rows = connection.execute(
         f"""
         update held set due_at = %s, takes = takes + 1
         where id in (
-            select id from held where state = 'later' and due_at < %s and takes < %s order by due_at limit %s for update skip locked
+            select id from held where state = 'later' and due_at < %s and takes < %s and id <> all(%b::uuid[])
+            order by due_at limit %s for update skip locked
         )
         returning {_HELD_COLUMNS}
         """,  # noqa: S608 - the columns are ours
-        (leased_until, at, MOST_TAKES, limit),
+        (leased_until, at, MOST_TAKES, list(in_line), limit),
     )
     return list(_held_rows(rows))
 
@@ -145,8 +151,8 @@ def lease_early(connection: type_of_connection, orders: Sequence[OrderKey], leas
 
 
 def _held_rows(asked: type_of_cursor) -> Iterator[HeldRow]:
-    for row in asked.fetchall():
-        yield _held_row(row)
+    """In the order of their coming: of two words about one thing the later one is said last."""
+    yield from sorted(map(_held_row, asked.fetchall()), key=lambda row: (row.first_at, row.id))
 
 
 def _held_row(row: tuple[Any, ...]) -> HeldRow:

@@ -80,6 +80,12 @@ class Line:
     def is_idle(self) -> bool:
         return not self._is_working and self._waiting.empty()
 
+    @property
+    def has_room(self) -> bool:
+        """Whether what waits here is so little that what can wait elsewhere may come too."""
+        waiting: int = self._waiting.qsize()
+        return waiting < self._batch_size
+
     def submit(self, delivery: Delivery) -> None:
         """Have this handled in one of the next batches; `on_end` tells how it ended."""
         self._waiting.put(delivery)

@@ -43,14 +43,17 @@ class Refusals:
             if left and not said.is_refused:
                 break
             if len(left) > 1:
-                rest, most = [*left, *following], len(left) // 2
+                failing.update(row.subject for row in part if row.id in failed and row.subject)
+                left = self._parted(left, failed, failing)
+                rest, most = [*left, *following], max(1, len(left) // 2)
                 continue
             if left:
-                self._leave_out(left[0])
+                if said.is_way_shut:
+                    self._leave_out(left[0])
                 failed.add(left[0].id)
                 most = len(following)
             if following:
-                failing.update(row.subject for row in part if row.id in failed)
+                failing.update(row.subject for row in part if row.id in failed and row.subject)
                 following = self._parted(following, failed, failing)
             rest = following
         return confirmed, failed
@@ -65,7 +68,7 @@ class Refusals:
                 continue
             if (row.exchange, row.type) in self._left_out:
                 failed.add(row.id)
-                failing.add(row.subject)
+                failing.update([row.subject] if row.subject else ())
             else:
                 open_rows.append(row)
         return open_rows

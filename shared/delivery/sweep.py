@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from time import monotonic
+from uuid import UUID
 
 import eventlet
 
@@ -13,9 +13,9 @@ from shared.database import Database
 from shared.delivery import held_messages, tables
 from shared.delivery.batch import Batches
 from shared.delivery.calls import MOST_SWEPT, Calls
+from shared.delivery.line import Line
 from shared.delivery.relay import Relay
 from shared.delivery.steps import reach
-from shared.delivery.work import Delivery
 
 MOST_SWEPT_EVENTS = 2000  # an outage of the broker leaves many, and only the first of each order may go at a time
 
@@ -29,12 +29,13 @@ class Sweep:
         relay_database: Database,
         relay: Relay,
         calls: Calls,
-        submit: Callable[[Delivery], None],
+        line: Line,
         batches: Batches,
         every_seconds: float,
     ) -> None:
         self._database, self._relay_database, self._relay, self._calls = database, relay_database, relay, calls
-        self._submit, self._batches, self._every_seconds = submit, batches, every_seconds
+        self._line, self._batches, self._every_seconds = line, batches, every_seconds
+        self._in_line: set[UUID] = set()  # held messages that wait for their turn
 
     def run(self) -> None:
         while True:
@@ -57,12 +58,15 @@ class Sweep:
             if rows:
                 # At once: they are this process's now, and what it writes next of the same orders goes into the line behind them.
                 self._relay.publish(rows)
+        self._calls.renew_leases(at)
         with self._database.begin() as connection:
             intents = []
             if self._calls.has_room:
                 calls, until = self._calls, at + batches.call_lease
                 intents = tables.lease_intents(connection, at, until, MOST_SWEPT, calls.in_hand, calls.no_room_for)
-            held = held_messages.lease_held(connection, at, at + batches.call_lease, MOST_SWEPT)
+            held = []
+            if self._line.has_room:
+                held = held_messages.lease_held(connection, at, at + batches.call_lease, MOST_SWEPT, self._in_line)
         if rows or intents or held:
             reach("taken_up_again")
         for intent in intents:
@@ -70,5 +74,11 @@ class Sweep:
         if intents:
             self._calls.perform(intents)
         for row in held:
-            self._submit(row.as_delivery())
+            self._take_up(row)
         return bool(rows) or MOST_SWEPT in (len(intents), len(held))
+
+    def _take_up(self, row: held_messages.HeldRow) -> None:
+        delivery = row.as_delivery()
+        delivery.on_end = lambda _ending: self._in_line.discard(row.id)
+        self._in_line.add(row.id)
+        self._line.submit(delivery)

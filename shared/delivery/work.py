@@ -36,8 +36,11 @@ class Ending(NamedTuple):
 class Delivery:
     """One thing for one handler: a message from a queue, the outcome of a call, an ask over HTTP.
 
-        `method` names the door's method. `claim` (speaker, id) is taken in the inbox, where there is one; `intent_id` is the intent that this
-    XX"""
+    `method` names the door's method. `claim` (speaker, id) is taken in the inbox, where there is one; `intent_id` is the intent that this
+    settles, under this `lease`; `held_id` the held row that this tries again. `kept` is what was taken in of its personal part. `is_asked`:
+    somebody waits for its ending and asks again, so that nothing is kept of it while it cannot be read. `on_end` is called once, after the
+    commit.
+    """
 
     method: str
     message: Any

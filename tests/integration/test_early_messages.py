@@ -131,3 +131,16 @@ def test_it_is_found_among_many_and_awaited_after_the_commit(database_of: Databa
     with database.together() as connection:
         early = lease_early(connection, [OrderKey(KEY.shop, "B-7"), KEY], LEASED)
     assert [row.order_number for row in early] == ["B-7"]
+
+
+def test_what_waited_is_taken_up_in_the_order_of_its_coming(two: tuple[Connection, Connection]) -> None:
+    """Of two corrections the later one is the person's last word."""
+    one, other = two
+    rows = [replace(held(KEY), first_at=AT + timedelta(seconds=second)) for second in (3, 1, 2, 0)]
+    for row in rows:
+        held_messages.hold(one, row)
+    expected = sorted((row.first_at, row.id) for row in rows)
+    assert [(row.first_at, row.id) for row in lease_early(other, [KEY], LEASED)] == expected
+    after = LEASED + timedelta(seconds=1)
+    line = [expected[0][1]]
+    assert [(row.first_at, row.id) for row in held_messages.lease_held(one, after, FAR, 10, line)] == expected[1:]

@@ -74,6 +74,15 @@ class Idle:
 
     has_room, in_hand, no_room_for = True, frozenset[uuid.UUID](), ()
 
+    def renew_leases(self, _at: datetime) -> None:
+        pass
+
+
+class Full:
+    """A line in which there is no room."""
+
+    has_room = False
+
 
 class Meanwhile:
     """A database that lets something happen between the sweep's own transactions."""
@@ -92,7 +101,7 @@ def a_sweep(database: Database, line: Line, happens: Callable[[], None] = lambda
     leases = {"publish_lease": LEASE, "call_lease": LEASE}
     batches = Batches(database, Store, "payments", Ladder(), writer=US, confirmed=Confirmed(), **leases)
     between = cast(Database, Meanwhile(database, happens))
-    return Sweep(between, database, cast(Relay, line), cast(Calls, Idle()), lambda _delivery: None, batches, 1)
+    return Sweep(between, database, cast(Relay, line), cast(Calls, Idle()), cast(Any, Full()), batches, 1)
 
 
 def test_what_is_written_while_the_sweep_is_at_work_goes_behind_what_it_took_up(database_of: DatabaseOf) -> None:

@@ -19,6 +19,7 @@ with warnings.catch_warnings():
     from eventlet.event import Event as Happening
 
 from services.payments.domain import Payment
+from shared.contracts.errors import TryLater
 from shared.contracts.values import Money, OrderKey
 from shared.database import DatabaseUnavailable
 from shared.delivery import calls as calls_module
@@ -45,7 +46,7 @@ class Place:
     answered: Happening = field(default_factory=Happening)
 
     def __post_init__(self) -> None:
-        routes = Routes()
+        routes = self.routes = Routes()
         routes.perform(KIND, "call", party_in="provider")
         routes.perform(OTHER_KIND, "call", party="keyring")
         settings = SimpleNamespace(calls_in_flight=SLOTS, call_seconds=CALL_SECONDS, lease_seconds=LEASE_SECONDS, doubt_seconds=0)
@@ -54,9 +55,14 @@ class Place:
 
     @contextmanager
     def begin(self) -> Iterator[Any]:
-        yield SimpleNamespace(execute=lambda *_: SimpleNamespace(rowcount=int(self.is_ours)))
+        yield SimpleNamespace(execute=self._execute)
         self.renewed += 1
         self.while_renewing()
+
+    def _execute(self, _statement: str, values: Sequence[Any]) -> Any:
+        if isinstance(values[1], list) and self.is_ours:  # of many at once
+            return [(identity,) for identity in values[1]]
+        return SimpleNamespace(rowcount=int(self.is_ours))
 
     def call(self, intent: IntentRow) -> str:
         self.called.append(intent.key)
@@ -131,6 +137,50 @@ def test_a_renewal_of_which_nobody_knows_makes_no_call(place: Place) -> None:
     place.while_renewing = go_away
     place.make([place.intent(left_seconds=1)])
     assert place.called == []
+
+
+def test_what_waits_for_its_turn_stays_this_process_s_own(place: Place) -> None:
+    """Else two processes take it from each other until it looks as if it had killed them."""
+    waiting = place.intents("silent", of="silent", count=3 * SLOTS)
+    place.make(waiting)
+    place.seconds += LEASE_SECONDS
+    for intent in waiting:
+        intent.leased_until = datetime.now(UTC) + timedelta(seconds=1)
+    at = datetime.now(UTC)
+    place.calls.renew_leases(at)
+    assert {intent.leased_until for intent in waiting} == {at + timedelta(seconds=LEASE_SECONDS)}
+    place.calls.renew_leases(at)
+    assert place.renewed == 1, "one statement for all, and none where nothing ends soon"
+    place.answered.send(None)
+    for _ in range(20):
+        eventlet.sleep(0)
+    assert len(place.called) == len(waiting)
+    place.calls.renew_leases(at + timedelta(seconds=LEASE_SECONDS))
+    assert place.renewed == 1
+
+
+def test_what_cannot_be_prepared_now_waits_on_the_ladder(place: Place) -> None:
+    """The keys may be away for an hour: taken up again and again it would look deadly."""
+    settled: list[Any] = []
+
+    def prepare(_intents: Sequence[IntentRow]) -> None:
+        raise TryLater("key_service_refuses")
+
+    vars(place)["prepare"] = prepare
+    place.routes.prepare(KIND, "prepare")
+    place.calls._submit = lambda delivery: (settled.append(delivery.message), delivery.on_end(Ending("later")))
+    place.make(place.intents("k", count=3))
+    assert [(type(it), it.code) for it in settled] == [(TryLater, "key_service_refuses")] * 3
+    assert (place.called, place.calls.in_hand) == ([], frozenset())
+
+
+def test_an_error_of_ours_before_a_call_leaves_nothing_in_hand(place: Place) -> None:
+    def fail() -> None:
+        raise ValueError
+
+    place.while_renewing = fail
+    place.make([place.intent(left_seconds=1) for _ in range(3 * SLOTS)])
+    assert (place.called, place.calls.in_hand) == ([], frozenset())
 
 
 # ── parties ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
