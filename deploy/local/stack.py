@@ -261,6 +261,8 @@ class Stack:
             self._sandbox(sandbox, configuration, progress)
         for name in ("PAYPAL_BASE_URL", "TWOCHECKOUT_BASE_URL", "TWOCHECKOUT_IDN_URL", "CARRIER_BASE_URL", "SMTP_URL"):
             env[name] = configuration[name]
+        if configuration.given("POLICY_FOLDER"):
+            env["POLICY_FOLDER"] = str(Path(configuration["POLICY_FOLDER"]).resolve())  # commands run anywhere
         environments = {}
         for service in SERVICES:
             own = {"AMQP_URI": found.broker_uri(service, passwords), "HTTP_ADDRESS": addresses[service], **urls[service]}

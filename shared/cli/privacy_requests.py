@@ -18,7 +18,7 @@ from shared.cli.sessions import As, PasswordStdin, session, told_why
 from shared.cli.storefront import EnvFile
 from shared.cli.terminal import Misused, NotDone, ending_clearly, say
 from shared.custody.certificates import Proof, prove
-from shared.policy import load_versions
+from shared.policy import Policy, PolicyRefused, VersionsRefused, load_versions
 
 KEEP_KEYS = "Keep them elsewhere with `brownpaper privacy receipt-keys --save FILE`, and prove with --keys FILE."
 _KEY_MEMBERS = {"service", "key_id", "public_key"}
@@ -61,6 +61,16 @@ def prove_erasure(
         Path | None,
         typer.Option("--keys", metavar="FILE", help="Believe these public keys alone, kept by `privacy receipt-keys`."),
     ] = None,
+    policies: Annotated[
+        Path | None,
+        typer.Option(
+            "--policies",
+            metavar="DIR",
+            help="Where versions of the policy lie besides the release's; without it the folder that POLICY_FOLDER names.",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
     who: Annotated[
         str | None,
         typer.Option("--as", metavar="NAME", help="The officer who asks for the certificate, where there is no --file."),
@@ -85,7 +95,7 @@ def prove_erasure(
         trusted = _keys_in(keys) if keys is not None else _open_door(env).get_json("/receipt_keys")
         if save is not None:
             save.write_text(json.dumps(certificate, indent=1) + "\n", "utf-8")
-        proof = prove(certificate, load_versions(), trusted)
+        proof = prove(certificate, _versions(policies, env), trusted)
         faults = [*proof.faults, *([] if proof.request == request or proof.faults else [f"it is of request {proof.request}"])]
         if faults:
             raise NotDone("\n".join([f"The certificate of {request} proves nothing:", *faults]))
@@ -169,6 +179,15 @@ def _fetch(door: Door, request: str, source: str | None) -> Any:
         state = f": it is {chosen[0]['state'].replace('_', ' ')}" if chosen else ""
         raise NotDone(f"The erasure {request} has no certificate{state}.")
     return chosen[0]["certificate"]
+
+
+def _versions(folder: Path | None, env: Path | None) -> dict[str, Policy]:
+    """Every version of the policy that is known here. Raises NotDone where a file of one cannot be used."""
+    told = str(folder) if folder is not None else cli_settings.load(env).get("POLICY_FOLDER")
+    try:
+        return load_versions(Path(told) if told else None)
+    except (PolicyRefused, VersionsRefused) as error:
+        raise NotDone(f"The versions of the policy cannot be used:\n{error}") from None
 
 
 def _read(file: Path) -> Any:

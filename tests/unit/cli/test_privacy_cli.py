@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from typer.testing import CliRunner
 
 from shared.cli import privacy
 from shared.cli.main import app
-from shared.policy import POLICY_FILE, Policy, load
+from shared.policy import POLICY_FILE, Policy, load, load_versions
 from tests.unit.orders.people import Bureau, certificate_of
+from tests.unit.policy.earlier import EARLIER, as_before
 
 
 def run(*words: str) -> tuple[int, str]:
@@ -105,3 +107,30 @@ def test_an_erasure_is_proved_offline_by_keys_that_were_kept_and_never_by_its_ow
     assert "payments: the signature is not right" in said
     keys.write_text("{}")
     assert run(*prove, "--keys", str(keys))[0] == 2
+
+
+def test_an_erasure_is_proved_by_an_earlier_version_that_lies_in_the_folder_of_versions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, empty = tmp_path / "versions", tmp_path / "empty"
+    folder.mkdir()
+    empty.mkdir()
+    (folder / f"{EARLIER}.yaml").write_text(as_before(), "utf-8")
+    bureau = Bureau()
+    bureau.desk = replace(bureau.desk, policy=load_versions(folder)[EARLIER])
+    certificate, keys, env = tmp_path / "erasure.json", tmp_path / "keys.json", tmp_path / "env"
+    certificate.write_text(json.dumps(certificate_of(bureau)))
+    keys.write_text(json.dumps(bureau.public_keys()))
+    env.write_text(f"POLICY_FOLDER={folder}\n")
+    monkeypatch.delenv("POLICY_FOLDER", raising=False)
+    prove = ("prove", "r-1", "--file", str(certificate), "--keys", str(keys))
+    assert run(*prove, "--env", str(env))[0] == 0
+    assert run(*prove, "--policies", str(folder))[0] == 0
+    code, said = run(*prove, "--env", str(env), "--policies", str(empty))
+    assert code == 1
+    assert f"it was made under policy {EARLIER}, which is not known here" in said
+    (empty / f"{EARLIER}.yaml").write_text("version: 3", "utf-8")
+    code, said = run(*prove, "--policies", str(empty))
+    assert code == 1
+    assert "The versions of the policy cannot be used" in said
+    assert run(*prove, "--policies", str(tmp_path / "nowhere"))[0] == 2
