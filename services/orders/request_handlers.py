@@ -201,8 +201,9 @@ def _begin_deactivation(request: Request, _event: StorefrontEvent, store: Reques
     _note_own(request, desk, at)
 
 
-def _begin_erasure(request: Request, _event: StorefrontEvent, store: Requests, _desk: Desk, at: datetime) -> None:
+def _begin_erasure(request: Request, _event: StorefrontEvent, store: Requests, desk: Desk, at: datetime) -> None:
     store.set_person(request.person, "leaving", at)
+    request.asked = {"policy_version": desk.policy.version}  # its holders are this version's, however long it takes
     request.begin()
 
 
@@ -285,7 +286,7 @@ def _finish_erasure(request: Request, store: Requests, desk: Desk, at: datetime)
         "request": request.key.request,
         "kind": request.key.kind,
         "shop": shop,
-        "policy_version": desk.policy.version,
+        "policy_version": request.asked.get("policy_version", desk.policy.version),
         "holders": request.holders,
         "received_at": request.received_at,
         "erased_at": at,

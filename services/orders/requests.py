@@ -85,8 +85,9 @@ class RequestKey(NamedTuple):
 class Request(Aggregate):
     """`person` is the digest under which orders remembers the person; `customer_id` is gone once the person is.
 
-    `asked` is what the storefront asked for beside that; `receipts` are deed → service → receipt, `holders` service → the parts for which it
-    must answer; `legal_holds` the orders that it waits for, each with the clause that keeps it.
+    `asked` is what the storefront asked for beside that, and of an erasure the policy version that named its holders; `receipts` are deed →
+    service → receipt, `holders` service → the parts for which it must answer; `legal_holds` the orders that it waits for, each with the clause
+    that keeps it.
     """
 
     key: RequestKey

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from services.orders.requests import Kind, Request, State
 from services.orders.rights import _shown
 from shared.cli.privacy_requests import waiting
+from shared.custody.certificates import prove
 from tests.unit.orders.people import AGAIN, HOLDERS, WAITS, Bureau, asks
 
 ERASURE = {"request_id": "r-1"}
@@ -148,3 +150,18 @@ def test_nobody_is_told_to_destroy_what_the_law_keeps(bureau: Bureau) -> None:
 def test_an_erasure_that_does_not_look_at_holds_is_red(bureau: Bureau, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bureau.store, "legal_holds", lambda _shop, _customer: {})
     assert destroys_while_held(bureau)
+
+
+def test_its_certificate_names_the_version_that_named_its_holders(bureau: Bureau) -> None:
+    bureau.store.hold("SH-1", "53")
+    before = bureau.desk.policy
+    frozen(bureau)
+    holds = {name: hold for name, hold in before.holds.items() if hold.service != "payments"}
+    after = before.model_copy(update={"version": "2999-01-01", "holds": holds})
+    bureau.desk = replace(bureau.desk, policy=after)  # a release comes while the law keeps the order
+    bureau.store.hold("SH-1", None)
+    looked_at(bureau)
+    certificate = answer(bureau, *HOLDERS).certificate
+    assert certificate is not None
+    proof = prove(certificate, {it.version: it for it in (before, after)}, bureau.public_keys())
+    assert (proof.faults, proof.holders) == ((), tuple(sorted({*HOLDERS, "orders"})))
