@@ -70,12 +70,19 @@ class ErrandHolder(MailWriter):
             delivery.kept = KeptErrand(envelope.as_json() if envelope is not None else None, mark)
 
     def _without_remembered(self, sound: list[_Sound]) -> list[_Sound]:
-        """A repeat, or another member, names a friend who had their mail: a key that it got would be of nothing, and nobody's to destroy."""
+        """A repeat, or another member, names a friend who had their mail: a key that it got would be of nothing, and nobody's to destroy.
+
+        One that it got before, from a process that died before its commit, goes here. Where its invitation stands, that has the key still.
+        """
         marks = [mark for _, _, mark in sound if mark]
         if not marks:
             return sound
         with self.person_database.begin() as connection:
             remembered = friend_store.remembered_among(connection, marks)
+            # After that: an invitation is written with its mark, so none to a friend of these can still come.
+            known = [part.name for _, part, mark in sound if mark in remembered]
+            standing = friend_store.standing_among(connection, [(it.shop, it.order_number) for it in known])
+        self.parts.vault.destroy([it for it in known if (it.shop, it.order_number) not in standing])
         for delivery, _, mark in sound:
             if mark in remembered:
                 delivery.kept = KeptErrand(None, mark)

@@ -79,6 +79,17 @@ def invitation(connection: type_of_connection, shop: str, referral: str) -> Kept
     return KeptInvitation(*row) if row else None
 
 
+def standing_among(connection: type_of_connection, referrals: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of these (shop, referral) whose invitation stands."""
+    rows = connection.execute(
+        """
+        select shop, referral from unnest(%b::text[], %b::text[]) as these (shop, referral) join invitations using (shop, referral)
+        """,
+        ([shop for shop, _ in referrals], [referral for _, referral in referrals]),
+    )
+    return {(shop, referral) for shop, referral in rows}
+
+
 def begin(connection: type_of_connection, shop: str, referral: str, at: datetime) -> bool:
     """Note that the mail is handed over now; False where it was begun before, or is gone."""
     done = connection.execute(
