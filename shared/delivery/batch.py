@@ -118,11 +118,8 @@ class Batches:
             else:
                 outside.unread.append(delivery)
         reach("read")
-        repeated = self._repeated(door, readable)
-        outside.endings += [(delivery, Ending("repeated")) for delivery in readable if id(delivery) in repeated]
-        fresh = [delivery for delivery in readable if id(delivery) not in repeated]
-        self._keep_parts(door, fresh)
-        return [*self._transactions(door, fresh), outside]
+        self._keep_parts(door, readable)
+        return [*self._transactions(door, readable), outside]
 
     def _transactions(self, door: Door, deliveries: Sequence[Delivery]) -> list[Outcome]:
         if len(deliveries) > 1:
@@ -134,27 +131,10 @@ class Batches:
                 _log.info("batch_split", extra={"error": type(error).__name__, "batch": len(deliveries)})
         return [self._alone(door, delivery) for delivery in deliveries]
 
-    def _repeated(self, door: Door, deliveries: Sequence[Delivery]) -> set[int]:
-        """Those, by their `id()`, that bring a part and were done before.
-
-        A key that such a part got now would be of nothing, and nobody's to destroy.
-        """
-        carrying = [delivery for delivery in deliveries if delivery.claim is not None and _brings_part(door, delivery)]
-        if not carrying:
-            return set()
-        try:
-            with self._database.single() as connection:
-                known = tables.claimed_among(connection, [delivery.claim for delivery in carrying if delivery.claim is not None])
-        except Exception as error:
-            if _is_outage(error):
-                raise
-            return set()  # the transaction finds out whose names no table takes
-        return {id(delivery) for delivery in carrying if delivery.claim in known}
-
     @staticmethod
     def _keep_parts(door: Door, deliveries: Sequence[Delivery]) -> None:
         """Take in what the messages bring of persons. One whose part cannot be taken in ends as what was wrong, and holds up nobody."""
-        carrying = [delivery for delivery in deliveries if _brings_part(door, delivery)]
+        carrying = [delivery for delivery in deliveries if delivery.kept is None and door.carries_part(delivery)]
         if not carrying:
             return
         try:
@@ -286,10 +266,6 @@ class Batches:
         for shelf in work.store.shelves():
             shelf.rollback()
         return ending
-
-
-def _brings_part(door: Door, delivery: Delivery) -> bool:
-    return delivery.kept is None and door.carries_part(delivery)
 
 
 def _keep_part(door: Door, delivery: Delivery) -> None:

@@ -45,15 +45,6 @@ def claim(connection: type_of_connection, claims: Iterable[tuple[str, str]], at:
     return Awaited(taken.fetchall)
 
 
-def claimed_among(connection: type_of_connection, claims: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Those of these (speaker, id) that were taken up before, as far as that is committed."""
-    columns = [list(column) for column in zip(*claims, strict=True)]
-    rows = connection.execute(
-        "select source, id from unnest(%b::text[], %b::text[]) as claims (source, id) join inbox using (source, id)", columns
-    )
-    return {(source, identity) for source, identity in rows}
-
-
 # ── outbox ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -135,33 +135,6 @@ def test_a_statement_that_the_server_does_not_take_yet_waits_alone(
     assert held(database, "state", "reason", "body") == [("later", code, BAD)]
 
 
-def test_of_what_was_done_before_no_part_is_taken_in_again(batches: Batches, database: Database) -> None:
-    """Its key would be of nothing, and nobody's to destroy."""
-    taken_in: list[object] = []
-    holder = Holder(keeping=lambda deliveries: taken_in.extend(it.message for it in deliveries))
-
-    def read_again(raw: RawMessage) -> Reading:
-        return read(raw)._replace(claim=("shipping", raw.body.decode()))
-
-    def come(*bodies: bytes) -> list[Delivery]:
-        return [Delivery("", None, lambda _: None, raw=RawMessage("payments.events", it)) for it in bodies]
-
-    assert endings(batches, holder, come(b"a"), read_again) == [("done", "")]
-    assert endings(batches, holder, come(b"a", b"b"), read_again) == [("repeated", ""), ("done", "")]
-    assert taken_in == ["a", "b"]
-    # What waits has its claim already, and is to be done still.
-    waiting = Holder(handling=_wait)
-    assert endings(batches, waiting, come(BAD.encode()), read_again) == [("later", "not_yet")]
-    [(held_id,)] = held(database, "id")
-    again = Delivery("", None, lambda _: None, held_id=held_id, raw=RawMessage("payments.events", BAD.encode()))
-    assert endings(batches, holder, [again], read_again) == [("done", "")]
-    assert taken_in == ["a", "b", BAD]
-
-
-def _wait(_work: Work[NothingKept]) -> None:
-    raise TryLater("not_yet")
-
-
 def test_names_that_no_table_takes_park_their_message_without_them(batches: Batches, database: Database) -> None:
     def read_badly(raw: RawMessage) -> Reading:
         reading = read(raw)

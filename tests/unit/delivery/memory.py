@@ -157,10 +157,6 @@ class MemoryTables:
         return fresh
 
     @staticmethod
-    def claimed_among(connection: MemoryDatabase, claims: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-        return {claim for claim in claims if claim in connection.rows("inbox")}
-
-    @staticmethod
     def write_outbox(
         connection: MemoryDatabase, rows: Sequence[OutboxRow], _at: datetime, _leased_until: datetime, _writer: UUID
     ) -> set[UUID]:
