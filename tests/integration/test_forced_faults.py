@@ -211,13 +211,13 @@ def test_what_stands_behind_a_refused_event_does_not_overtake_it(running: Servic
 
 
 def test_a_channel_closed_over_an_exchange_that_is_gone(running: Service, scene: Scene, load: Load) -> None:
-    before = lines(running, "publisher_disconnected")
+    before = lines(running, "event_refused")
     with kombu.Connection(scene.admin_uri) as connection:
         connection.default_channel.exchange_delete("payments.events")
     try:
         load.say()
         wait_for(lambda: standing(running) == load.events, "all of them in the outbox")
-        wait_for(lambda: lines(running, "publisher_disconnected") > before + 1, "two channels to be closed")
+        wait_for(lambda: lines(running, "event_refused") > before + 1, "two channels to be closed")
     finally:
         topology.declare(scene.admin_uri)
     load.arrives(running)

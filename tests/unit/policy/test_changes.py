@@ -387,7 +387,7 @@ def _otherwise(member: change_rules.Member) -> list[Policy]:
     return found
 
 
-MEMBERS = frozenset(change_rules.members())
+MEMBERS = sorted(set(change_rules.members()), key=len, reverse=True)  # of two that fit a path the longer one stands there
 
 
 def _member_of(path: tuple[str | int, ...]) -> change_rules.Member | None:

@@ -17,7 +17,16 @@ from shared.staffing.door import reveals, staffed
 from shared.staffing.permits import Need
 
 SERVICES = (OrdersService, PaymentsService, ShippingService, NotificationsService)
-ANYBODY = {"/health", "/ready", "/metrics", "/keys", "/webhooks/carrier/<secret>", "GET /policy", "/friends/opt-out"}
+ANYBODY = {
+    "/health",
+    "/ready",
+    "/metrics",
+    "/keys",
+    "/receipt_keys",
+    "/webhooks/carrier/<secret>",
+    "GET /policy",
+    "/friends/opt-out",
+}
 # The storefront's, and the commands of whoever runs the system: none of them shows a person.
 MACHINES = {
     *("/events", "/exports/<request>", "/stuck"),
