@@ -18,7 +18,7 @@ from typing import IO
 from deploy.local.processes import PORTS, PORTS_VARIABLE
 
 TESTS = Path(__file__).resolve().parent
-RUNS = (("component", "bench"), ("integration", "unit", "contract"), ("e2e",))
+RUNS = (("component", "unit"), ("integration", "contract"), ("e2e", "bench"))
 """Every folder with tests is in one of them, and they take about as long."""
 
 
