@@ -87,9 +87,14 @@ class Calls:
     def perform(self, intents: Sequence[IntentRow]) -> None:
         """Have these leased intents performed; returns at once."""
         by_kind: dict[str, list[IntentRow]] = {}
+        left = []
         for intent in intents:
             if self._take(intent):
                 by_kind.setdefault(intent.kind, []).append(intent)
+            elif intent.id not in self._in_hand:
+                left.append(intent)
+        if left:
+            eventlet.spawn_n(self._give_back, left)
         for kind, group in by_kind.items():
             if kind in self._routes.performed_by:
                 eventlet.spawn_n(run_worker, self._container, self._routes.calls_entrypoint, kind, group)
@@ -98,7 +103,7 @@ class Calls:
                     self._settle(intent, Parked("intent_unknown"))
 
     def _take(self, intent: IntentRow) -> bool:
-        """Take it in hand, unless it is, or there is no room for it: then the sweep finds it when its lease is over."""
+        """Take it in hand, unless it is, or there is no room for it."""
         party = self._routes.party_of(intent.kind, intent.details)
         has_room = len(self._in_hand) < MOST_IN_HAND and self._of_party[party] < MOST_OF_ONE_PARTY
         if self._is_stopping or not has_room or intent.id in self._in_hand:
@@ -106,6 +111,15 @@ class Calls:
         self._in_hand[intent.id] = party, intent
         self._of_party[party] += 1
         return True
+
+    def _give_back(self, intents: Sequence[IntentRow]) -> None:
+        """What there is no room for is anybody's at once: the sweep takes it up as soon as there is, and not when a lease is over."""
+        try:
+            with self._database.begin() as connection:
+                leases = {it.id: it.leased_until for it in intents if it.leased_until is not None}
+                tables.renew_leases(connection, leases, datetime.now(UTC))
+        except TryLater:
+            return  # their leases end by themselves
 
     def _let_go(self, identity: UUID) -> None:
         party, _ = self._in_hand.pop(identity, (None, None))

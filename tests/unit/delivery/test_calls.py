@@ -159,6 +159,18 @@ def test_what_waits_for_its_turn_stays_this_process_s_own(place: Place) -> None:
     assert place.renewed == 1
 
 
+def test_what_there_is_no_room_for_is_given_back_at_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under its lease it would stand still for half a minute in every burst."""
+    given_back: list[Any] = []
+    monkeypatch.setattr(calls_module, "MOST_OF_ONE_PARTY", SLOTS)
+    monkeypatch.setattr(calls_module.tables, "renew_leases", lambda _connection, old, _new: given_back.extend(old) or [])
+    burst = place.intents("silent", of="silent", count=3 * SLOTS)
+    place.make(burst)
+    assert given_back == [intent.id for intent in burst[SLOTS:]]
+    place.make(burst[:1])
+    assert len(given_back) == 2 * SLOTS, "what is in hand stays"
+
+
 def test_what_cannot_be_prepared_now_waits_on_the_ladder(place: Place) -> None:
     """The keys may be away for an hour: taken up again and again it would look deadly."""
     settled: list[Any] = []
