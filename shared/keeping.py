@@ -25,7 +25,8 @@ from shared.delivery.entrypoints import Door, hears
 from shared.delivery.work import Work
 from shared.keyring import Keyring
 from shared.policy import Policy, load
-from shared.retention import RetainedRows, Retention, clearings_of, note_hold, waiting_clearings_of
+from shared.policy.waiting import waiting_days
+from shared.retention import RetainedRows, Retention, clearings_of, note_hold
 
 _log = logging.getLogger("brownpaper.keeping")
 
@@ -54,7 +55,7 @@ class Keeper:
         self.watch = RecordWatch(keyring_database, vault.record_seal, pause=lambda: eventlet.sleep(0))
         clearings = (
             *clearings_of(load(), service, parts_of, versions),
-            *waiting_clearings_of(load(), service, waiting, versions),
+            *clearings_of(load(), service, waiting, versions, days_of=waiting_days),
         )
         self._retention = Retention(service, database, vault, rows, clearings)
         self._every = horizon.let_go_every

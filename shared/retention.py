@@ -19,7 +19,6 @@ from shared.custody.envelopes import PartName
 from shared.custody.vault import Vault
 from shared.database import Database, type_of_connection
 from shared.policy.document import Policy
-from shared.policy.waiting import waiting_days
 
 MOST_AT_ONCE = 200
 _CLEARING_LOCK = 0x7377656570  # "sweep": one process of a service lets go of something at a time
@@ -96,32 +95,34 @@ class Clearing:
         return Due(at - self.after, {version: at - after for version, after in self.sooner.items()})
 
 
+DaysOf = Callable[[Policy, str, Sequence[str]], set[int]]
+
+
+def ended_days(policy: Policy, service: str, parts: Sequence[str]) -> set[int]:
+    """For how many days after their end the policy lets a service keep these parts: one number, unless its rules differ."""
+    rules = [hold.retention for hold in policy.holds.values() if hold.service == service and hold.part in parts]
+    return {rule.days for rule in rules if rule is not None and rule.days is not None}
+
+
 def clearings_of(
-    policy: Policy, service: str, parts_of: Mapping[str, Sequence[str]], versions: Mapping[str, Policy] | None = None
+    policy: Policy,
+    service: str,
+    parts_of: Mapping[str, Sequence[str]],
+    versions: Mapping[str, Policy] | None = None,
+    *,
+    days_of: DaysOf = ended_days,
 ) -> tuple[Clearing, ...]:
     """A service's clearings, by what goes in each; `versions` are those under which something may have been collected.
 
-    Raises ValueError where the policy in force gives parts of one clearing different times.
+    With `waiting_days` those of what waits for something that does not come, counted from its own coming. Raises ValueError where the policy
+    in force gives parts of one clearing different times.
     """
     clearings = []
     for name, parts in parts_of.items():
-        days = ended_days(policy, service, parts)
+        days = days_of(policy, service, parts)
         if len(days) != 1:
             raise ValueError(f"the policy gives the clearing {name} of {service} not one time but {len(days)}")
-        clearings.append(_clearing(name, parts, days.pop(), policy, _promised(versions, service, parts, ended_days)))
-    return tuple(clearings)
-
-
-def waiting_clearings_of(
-    policy: Policy, service: str, parts_of: Mapping[str, Sequence[str]], versions: Mapping[str, Policy] | None = None
-) -> tuple[Clearing, ...]:
-    """The clearings of what waits for something that does not come, counted from its own coming. Raises ValueError as above."""
-    clearings = []
-    for name, parts in parts_of.items():
-        days = waiting_days(policy, service, parts)
-        if len(days) != 1:
-            raise ValueError(f"the policy lets the clearing {name} of {service} wait not for one time but for {len(days)}")
-        clearings.append(_clearing(name, parts, days.pop(), policy, _promised(versions, service, parts, waiting_days)))
+        clearings.append(_clearing(name, parts, days.pop(), policy, _promised(versions, service, parts, days_of)))
     return tuple(clearings)
 
 
@@ -134,17 +135,11 @@ def _promised(
     versions: Mapping[str, Policy] | None,
     service: str,
     parts: Sequence[str],
-    days_of: Callable[[Policy, str, Sequence[str]], set[int]],
+    days_of: DaysOf,
 ) -> dict[str, int]:
     """Version → the least that it promised of these parts; a version that promised nothing is not there."""
     found = {version: days_of(policy, service, parts) for version, policy in (versions or {}).items()}
     return {version: min(days) for version, days in found.items() if days}
-
-
-def ended_days(policy: Policy, service: str, parts: Sequence[str]) -> set[int]:
-    """For how many days after their end the policy lets a service keep these parts: one number, unless its rules differ."""
-    rules = [hold.retention for hold in policy.holds.values() if hold.service == service and hold.part in parts]
-    return {rule.days for rule in rules if rule is not None and rule.days is not None}
 
 
 def _keys_of(policy: Policy, parts: Sequence[str]) -> str:

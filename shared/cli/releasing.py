@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote
 
 import typer
 
 from deploy.local.databases import KEYRING_SERVICES
 from shared.cli import settings as cli_settings
-from shared.cli.doors import Answered
-from shared.cli.sessions import session
+from shared.cli.sessions import session, told_why
 from shared.cli.storefront import EnvFile, source_of
-from shared.cli.terminal import Misused, NotDone, ending_clearly, say
+from shared.cli.terminal import Misused, ending_clearly, say
 from shared.policy import load
 
 _WHY = {
@@ -57,13 +56,13 @@ def release(
         service = holder_of(part)
         asked = {"source": source or source_of(settings), "order_number": order, "clause": clause, "dossier": reference}
         asked["authority_key"] = key
-        with session(settings, service, approved_by[0], from_stdin=passwords_stdin) as first:
-            proposed = _told(first.door.post_json, "/staff/releases", asked)["release"]
+        with told_why(_WHY), session(settings, service, approved_by[0], from_stdin=passwords_stdin) as first:
+            proposed = first.door.post_json("/staff/releases", asked)["release"]
             for line in shown(proposed, asked, part):
                 say(line)
             with session(settings, service, approved_by[1], from_stdin=passwords_stdin) as second:
                 approval = f"/staff/releases/{quote(proposed, safe='')}/approval"
-                given = _told(second.door.post_json, approval, {**asked, "part": part})
+                given = second.door.post_json(approval, {**asked, "part": part})
         out.write_text(given["box"] + "\n", "ascii")
         say(f"{proposed}: {part} of {order}, sealed to the authority's key, in {out}. Both stand in the record.")
 
@@ -82,16 +81,6 @@ def shown(release: str, asked: Mapping[str, str], part: str) -> Iterator[str]:
     yield f"  the {part} of order {asked['order_number']} of {asked['source']}"
     yield f"  to whoever asked under {asked['dossier']}, by the promise or addendum {asked['clause']}"
     yield f"  sealed to the key {asked['authority_key']}"
-
-
-def _told(ask: Any, path: str, body: object) -> Any:
-    try:
-        return ask(path, body)
-    except Answered as error:
-        for code in error.codes:
-            if code in _WHY:
-                raise NotDone(_WHY[code]) from None
-        raise
 
 
 __all__ = ["holder_of", "release"]

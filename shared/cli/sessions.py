@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -63,14 +63,15 @@ def session(settings: Settings, service: str, who: str, *, from_stdin: bool) -> 
 
 
 @contextmanager
-def told_why() -> Iterator[None]:
-    """A refusal that has to do with who asks, in words."""
+def told_why(more: Mapping[str, str] | None = None) -> Iterator[None]:
+    """A refusal that has to do with who asks in words, or with what is asked in those of `more`: code → words, which come first."""
+    words = {**_WHY, **(more or {})}
     try:
         yield
     except Answered as error:
         for code in error.codes:
-            if code in _WHY:
-                raise NotDone(_WHY[code]) from None
+            if code in words:
+                raise NotDone(words[code]) from None
         raise
 
 

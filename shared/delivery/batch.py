@@ -143,7 +143,7 @@ class Batches:
             for delivery in carrying:
                 if isinstance(error, TryLater) and not isinstance(error, Contended):
                     # The keys are out of reach, for all of them: each is kept as it is, sealed, until they are back.
-                    delivery.message = TryLater(error.code)
+                    delivery.message = _ending_error(error)
                 else:
                     _keep_part(door, delivery)
 
@@ -160,9 +160,9 @@ class Batches:
             except DatabaseUnavailable as error:
                 if refusals or _is_outage(error):
                     raise  # also where not even that it must wait can be written down
-                failed = TryLater(error.code)
+                failed = _ending_error(error)
             except Exception as error:
-                failed = _unexpected(error)
+                failed = _ending_error(error)
             # Whatever of it the database would not take is left out, so that it can be parked: first what it asks for, then its claim.
             # Without a claim a replay could do it twice, so then its body is left out too, and what names it.
             delivery.message, delivery.about = failed, None
@@ -186,10 +186,8 @@ class Batches:
             raise
         except TryLater as error:
             return error
-        except (Parked, Refused) as error:
-            delivery.message = error
         except Exception as error:
-            delivery.message = Parked(f"unexpected_{type(error).__name__}")
+            delivery.message = _ending_error(error)
         else:
             delivery.method, delivery.message, delivery.about = reading.method, reading.message, reading.about
             delivery.traceparent = reading.traceparent
@@ -271,16 +269,16 @@ class Batches:
 def _keep_part(door: Door, delivery: Delivery) -> None:
     try:
         door.keep_parts([delivery])
-    except TryLater as error:
-        delivery.message = TryLater(error.code)
-    except (Parked, Refused) as error:
-        delivery.message = error
     except Exception as error:
-        delivery.message = _unexpected(error)
+        delivery.message = _ending_error(error)
 
 
-def _unexpected(error: Exception) -> Parked:
-    """What nobody reckoned with, by its class: its text may hold a value."""
+def _ending_error(error: Exception) -> TryLater | Parked | Refused:
+    """What stands for an error in the place of a message: what nobody reckoned with by its class, for its text may hold a value."""
+    if isinstance(error, TryLater):
+        return TryLater(error.code)  # its kind would end the whole transaction
+    if isinstance(error, Parked | Refused):
+        return error
     if isinstance(error, psycopg.Error):
         return Parked(f"database_{(error.sqlstate or 'error').lower()}")
     _log.error("delivery_failed", extra={"error": type(error).__name__, "place": place_of(error)})

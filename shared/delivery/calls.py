@@ -89,9 +89,11 @@ class Calls:
         by_kind: dict[str, list[IntentRow]] = {}
         left = []
         for intent in intents:
+            if intent.id in self._in_hand:
+                continue
             if self._take(intent):
                 by_kind.setdefault(intent.kind, []).append(intent)
-            elif intent.id not in self._in_hand:
+            else:
                 left.append(intent)
         if left:
             eventlet.spawn_n(self._give_back, left)
@@ -103,10 +105,10 @@ class Calls:
                     self._settle(intent, Parked("intent_unknown"))
 
     def _take(self, intent: IntentRow) -> bool:
-        """Take it in hand, unless it is, or there is no room for it."""
+        """Take it in hand, unless there is no room for it."""
         party = self._routes.party_of(intent.kind, intent.details)
         has_room = len(self._in_hand) < MOST_IN_HAND and self._of_party[party] < MOST_OF_ONE_PARTY
-        if self._is_stopping or not has_room or intent.id in self._in_hand:
+        if self._is_stopping or not has_room:
             return False
         self._in_hand[intent.id] = party, intent
         self._of_party[party] += 1
@@ -232,7 +234,7 @@ class Calls:
         until = datetime.now(UTC) + timedelta(seconds=self._settings.lease_seconds)
         try:
             with self._database.begin() as connection:
-                is_ours = old is not None and tables.renew_lease(connection, intent.id, old, until)
+                is_ours = old is not None and intent.id in tables.renew_leases(connection, {intent.id: old}, until)
         except TryLater:
             return None  # the sweep takes it up when the database is back
         if not is_ours:

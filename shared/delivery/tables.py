@@ -229,18 +229,8 @@ def lease_intents(
     ]
 
 
-def renew_lease(connection: type_of_connection, identity: UUID, old: datetime, new: datetime) -> bool:
-    """Whether this process still held the intent under its lease `old`, and holds it now until `new`."""
-    return (
-        connection.execute(
-            "update intents set leased_until = %s where id = %s and leased_until = %s", (new, identity, old)
-        ).rowcount
-        == 1
-    )
-
-
 def renew_leases(connection: type_of_connection, old: Mapping[UUID, datetime], new: datetime) -> list[UUID]:
-    """As `renew_lease`, of many at once: those that this process still held under their `old` leases."""
+    """Those intents that this process still held under their `old` leases: it holds them now until `new`."""
     rows = connection.execute(
         """
         update intents set leased_until = %s from unnest(%b::uuid[], %b::timestamptz[]) as held (held_id, lease)

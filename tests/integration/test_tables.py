@@ -236,11 +236,11 @@ def test_a_lease_is_renewed_only_by_who_still_holds_it(two: tuple[Connection, Co
     one, other = two
     intent = _intent()
     tables.write_intents(one, [intent], AT, SOON)
-    assert tables.renew_lease(one, intent.id, SOON, LATER)
-    assert not tables.renew_lease(other, intent.id, SOON, LATER + timedelta(seconds=1))
+    assert tables.renew_leases(one, {intent.id: SOON, uuid.uuid4(): SOON}, LATER) == [intent.id]
+    assert tables.renew_leases(other, {intent.id: SOON}, LATER + timedelta(seconds=1)) == []
     assert tables.lease_intents(other, SOON + timedelta(seconds=1), LATER, 10) == []
     tables.settle_intents(one, [intent.id])
-    assert not tables.renew_lease(one, intent.id, LATER, LATER)
+    assert tables.renew_leases(one, {intent.id: LATER}, LATER) == []
 
 
 def test_an_intent_put_off_comes_when_due_and_a_parked_one_never(two: tuple[Connection, Connection]) -> None:

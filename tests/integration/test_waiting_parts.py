@@ -25,7 +25,8 @@ from shared.database import Database
 from shared.delivery import tables
 from shared.delivery.work import IntentRow
 from shared.policy import load
-from shared.retention import Retention, waiting_clearings_of
+from shared.policy.waiting import waiting_days
+from shared.retention import Retention, clearings_of
 
 PATIENCE = timedelta(minutes=20)
 MONTH, HALF_A_YEAR, SECOND = timedelta(days=30), timedelta(days=180), timedelta(seconds=1)
@@ -44,7 +45,7 @@ class Waiting:
         self.url, self.custody, self.data, self.rows = url, custody, Database(url, name="test"), NotificationsRetention()
 
     def retention(self) -> Retention:
-        clearings = waiting_clearings_of(load(), "notifications", WAITING)
+        clearings = clearings_of(load(), "notifications", WAITING, days_of=waiting_days)
         return Retention("notifications", self.data, self.custody.vault, self.rows, clearings)
 
     def invite(self, number: str, came_at: datetime) -> Wish:

@@ -59,10 +59,8 @@ class Place:
         self.renewed += 1
         self.while_renewing()
 
-    def _execute(self, _statement: str, values: Sequence[Any]) -> Any:
-        if isinstance(values[1], list) and self.is_ours:  # of many at once
-            return [(identity,) for identity in values[1]]
-        return SimpleNamespace(rowcount=int(self.is_ours))
+    def _execute(self, _statement: str, values: Sequence[Any]) -> list[tuple[Any]]:
+        return [(identity,) for identity in values[1]] if self.is_ours else []
 
     def call(self, intent: IntentRow) -> str:
         self.called.append(intent.key)
