@@ -103,6 +103,27 @@ def test_a_deferred_event_that_is_replayed_is_kept_on_and_answered_once(
             orders.rows("update intake_keys set expires_at = expires_at + interval '8 days' where service = 'payments'")
 
 
+def test_an_errand_that_was_refused_and_is_replayed_is_kept_on_and_answered_once(
+    orders: Service, ear: Ear, keys: dict[str, IntakeKey]
+) -> None:
+    orders.rows("delete from held")
+    friend = seal({"email": Canary().contact["email"], "name": "F"}, vars(keys["notifications"]), bound_to="m-1")
+    item = {"title": "A ring", "url": "https://elsewhere.example/ring"}
+    event = envelope("friend_referred", {"customer_id": "m-1", "item": item, "friend": friend})
+    assert orders.ask("POST", "/events", event, token=orders.environment["STOREFRONT_TOKEN"]).status == 422
+    wait_for(lambda: answers(ear, "event_refused", event) == 1, "its answer")
+    before = held(orders, event, "state", "reason")
+    assert before == [("parked", "link_unfit")]
+    for times in (1, 2):
+        assert replay(orders) == 1
+        wait_for(
+            lambda times=times: held(orders, event, "replays", "state", "tries") == [(times, "parked", 1)],  # type: ignore[misc]
+            "it to be parked again",
+        )
+    orders.settled()
+    assert (held(orders, event, "state", "reason"), answers(ear, "event_refused", event)) == (before, 1)
+
+
 def test_a_deferred_event_that_cannot_be_read_any_more_is_kept_on_without_a_second_answer(
     orders: Service, ear: Ear, keys: dict[str, IntakeKey]
 ) -> None:

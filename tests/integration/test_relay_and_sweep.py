@@ -16,16 +16,17 @@ import pytest
 
 from shared.contracts.errors import TryLater
 from shared.database import Database, DatabaseUnavailable
+from shared.delivery import held_messages, tables
 from shared.delivery import relay as relay_module
-from shared.delivery import tables
 from shared.delivery.amqp import Publisher
 from shared.delivery.batch import Batches
 from shared.delivery.calls import Calls
 from shared.delivery.confirmed import Confirmed
+from shared.delivery.held_messages import HeldRow
 from shared.delivery.ladder import Ladder
 from shared.delivery.relay import Relay
 from shared.delivery.sweep import Sweep
-from shared.delivery.work import OutboxRow, Store
+from shared.delivery.work import Delivery, Ending, OutboxRow, Store
 from tests.integration.conftest import DatabaseOf
 
 EXCHANGE, KIND, QUEUE = "payments.events", "payment_captured", "orders.events"
@@ -97,11 +98,51 @@ class Meanwhile:
             yield connection
 
 
-def a_sweep(database: Database, line: Line, happens: Callable[[], None] = lambda: None) -> Sweep:
+class Waiting:
+    """A line in which everything waits for its turn, as long as there is room."""
+
+    def __init__(self) -> None:
+        self.has_room, self.deliveries = True, list[Delivery]()
+
+    def submit(self, delivery: Delivery) -> None:
+        self.deliveries.append(delivery)
+
+
+@contextmanager
+def nobody_answers(relay: Relay) -> Iterator[None]:
+    """Nobody is at the broker's address meanwhile."""
+    good, relay._publisher = relay._publisher, Publisher("amqp://guest:guest@127.0.0.1:1//", "nobody")
+    yield
+    relay._publisher = good
+
+
+def a_sweep(database: Database, line: Line, happens: Callable[[], None] = lambda: None, waiting: object = None) -> Sweep:
     leases = {"publish_lease": LEASE, "call_lease": LEASE}
     batches = Batches(database, Store, "payments", Ladder(), writer=US, confirmed=Confirmed(), **leases)
     between = cast(Database, Meanwhile(database, happens))
-    return Sweep(between, database, cast(Relay, line), cast(Calls, Idle()), cast(Any, Full()), batches, 1)
+    return Sweep(between, database, cast(Relay, line), cast(Calls, Idle()), cast(Any, waiting or Full()), batches, 1)
+
+
+def test_a_held_message_is_put_in_line_once_and_only_while_there_is_room(database_of: DatabaseOf) -> None:
+    """Where batches take long its lease is over before its turn: taken up again and again it would fill the line."""
+    database, waiting, at = database_of("payments"), Waiting(), now()
+    body = json.dumps({"data": {}})
+    due = HeldRow(
+        uuid.uuid4(), "later", "payments.events", "shipping", "1", "label_created", "order_unknown", (), body, len(body), {}, 1, at, at, at
+    )  # fmt: skip
+    with database.begin() as connection:
+        held_messages.hold(connection, due)
+    sweep = a_sweep(database, Line(), waiting=waiting)
+    waiting.has_room = False
+    sweep.once(at + LEASE)
+    assert waiting.deliveries == []
+    waiting.has_room = True
+    for times in (1, 3, 5):  # each time its lease is over
+        sweep.once(at + times * 2 * LEASE)
+    assert [it.held_id for it in waiting.deliveries] == [due.id]
+    waiting.deliveries[0].on_end(Ending("later"))
+    sweep.once(at + 7 * 2 * LEASE)
+    assert [it.held_id for it in waiting.deliveries] == [due.id, due.id]
 
 
 def test_what_is_written_while_the_sweep_is_at_work_goes_behind_what_it_took_up(database_of: DatabaseOf) -> None:
@@ -213,11 +254,10 @@ def test_an_event_in_doubt_holds_back_its_order_until_the_sweep_has_brought_it_t
 ) -> None:
     database, lost = database_of("payments"), row("A-1", "1.00")
     relay = a_relay(database)
-    good, relay._publisher = relay._publisher, Publisher("amqp://guest:guest@127.0.0.1:1//", "nobody")
-    with database.begin() as connection:
-        relay.publish(write(connection, lost))
-    publish_all(relay)
-    relay._publisher = good
+    with nobody_answers(relay):
+        with database.begin() as connection:
+            relay.publish(write(connection, lost))
+        publish_all(relay)
     later = [row("A-1", f"{2 + number}.00") for number in range(times)]
     for one in (*later, row("B-1", "1.00")):
         relay.publish([one])  # in the line since before the first one failed
@@ -240,12 +280,11 @@ def test_no_blockade_lasts_so_long_that_a_later_event_overtakes_one_that_stands(
 ) -> None:
     database, first, second, third = database_of("payments"), row("A-1", "1.00"), row("A-1", "2.00"), row("A-1", "3.00")
     relay = a_relay(database)
-    good, relay._publisher = relay._publisher, Publisher("amqp://guest:guest@127.0.0.1:1//", "nobody")
-    with database.begin() as connection:
-        mine = write(connection, first, second, third)
-    relay.publish(mine[:1])
-    publish_all(relay)
-    relay._publisher = good
+    with nobody_answers(relay):
+        with database.begin() as connection:
+            mine = write(connection, first, second, third)
+        relay.publish(mine[:1])
+        publish_all(relay)
     hours, clock = iter(range(1, 1000)), relay_module.monotonic
     monkeypatch.setattr(relay_module, "monotonic", lambda: clock() + 3600 * next(hours))
     for one in (second, row("B-1", "1.00"), third):
@@ -270,11 +309,10 @@ def test_an_order_of_which_nothing_stands_any_more_is_held_back_no_longer(
 ) -> None:
     database, failed, next_one = database_of("payments"), row("A-1", "1.00"), row("A-1", "2.00")
     relay = a_relay(database)
-    good, relay._publisher = relay._publisher, Publisher("amqp://guest:guest@127.0.0.1:1//", "nobody")
-    with database.begin() as connection:
-        relay.publish(write(connection, failed))
-    publish_all(relay)
-    relay._publisher = good
+    with nobody_answers(relay):
+        with database.begin() as connection:
+            relay.publish(write(connection, failed))
+        publish_all(relay)
     with database.begin() as connection:  # another process brought it through
         tables.delete_outbox(connection, [failed.id])
     with database.begin() as connection:
@@ -297,10 +335,9 @@ def test_while_the_database_is_away_what_must_perhaps_wait_does(
             yield
 
     relay = a_relay(cast(Database, Away()))
-    good, relay._publisher = relay._publisher, Publisher("amqp://guest:guest@127.0.0.1:1//", "nobody")
-    relay.publish([failed])
-    publish_all(relay)
-    relay._publisher = good
+    with nobody_answers(relay):
+        relay.publish([failed])
+        publish_all(relay)
     relay.publish([later])
     publish_all(relay)
     assert heard(vhost_uri) == []

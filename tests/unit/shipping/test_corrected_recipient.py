@@ -104,3 +104,21 @@ def test_before_the_order_itself_it_waits_and_after_its_end_nothing_is_replaced(
     cancelled = a_shipment()
     cancelled.cancel(AT)
     assert corrected(Shipments(cancelled)) == "order_ended"
+
+
+def test_a_correction_that_must_wait_for_one_order_has_changed_none() -> None:
+    """Else the known one's label goes to the new address, and the next try signs that it went to the old."""
+    store, unknown = Shipments(a_shipment()), "A-unknown"
+    numbers = (KEY.order_number, unknown)
+    event = RecipientCorrected(
+        shop=KEY.shop,
+        customer_id="c-1",
+        kind="correction",
+        request="r-1",
+        bound_to="c-1",
+        orders=[CorrectedOrder(order_number=number, policy_version="2025-11-01") for number in numbers],
+        recipient=a_box("shipping"),
+    )
+    with pytest.raises(TryLater, match="recipient_unknown"):
+        correct_recipient(event, dict.fromkeys(numbers, ENVELOPE), store, AT)
+    assert (store.recipients[KEY], store.kinds_said["part_corrected"]) == ({}, 0)
