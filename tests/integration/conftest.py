@@ -9,7 +9,7 @@ import pytest
 from deploy.local.postgres_pair import PostgresPair
 from shared.database import Database
 from tests.fix_servers import DatabaseUrl
-from tests.integration.scene import scene
+from tests.integration.scene import Scene, Service, scene
 
 DatabaseOf = Callable[[str], Database]
 
@@ -44,4 +44,10 @@ def pair(_pair: PostgresPair) -> PostgresPair:
     return _pair
 
 
-__all__ = ["DatabaseOf", "_pair", "database_of", "pair", "scene"]
+@pytest.fixture(scope="module")
+def probe(scene: Scene) -> Service:
+    """The probe (`tests.integration.probe`) in payments' place; not up yet."""
+    return scene.service("payments", module="tests.integration.probe")
+
+
+__all__ = ["DatabaseOf", "_pair", "database_of", "pair", "probe", "scene"]

@@ -20,11 +20,6 @@ QUEUE = "payments.events"
 SECRET = "Quentin Quarterman"  # as in probe.py, which cannot be imported here: it patches its process
 
 
-@pytest.fixture(scope="module")
-def probe(scene: Scene) -> Service:
-    return scene.service("payments", module="tests.integration.probe")
-
-
 @pytest.fixture
 def running(probe: Service) -> Service:
     """The probe, up (again)."""

@@ -23,11 +23,6 @@ PARKED_QUEUE = "payments.parked"
 SHOP = "https://shop.example"
 
 
-@pytest.fixture(scope="module")
-def probe(scene: Scene) -> Service:
-    return scene.service("payments", module="tests.integration.probe")
-
-
 @pytest.fixture
 def running(probe: Service) -> Service:
     """The probe, up (again), with nothing held, as it is before it is mended."""

@@ -19,11 +19,6 @@ QUEUE = "payments.events"
 PARKED_QUEUE = topology.parked_queue("payments")
 
 
-@pytest.fixture(scope="module")
-def probe(scene: Scene) -> Service:
-    return scene.service("payments", module="tests.integration.probe")
-
-
 @pytest.fixture
 def running(probe: Service) -> Service:
     """The probe, up, with nothing held."""
